@@ -1,0 +1,15 @@
+/**
+ * The errors that the command line tells apart.
+ *
+ * @module
+ */
+
+/** A command line that cannot be understood: reported in one sentence, exit status 2. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
