@@ -1,0 +1,71 @@
+/**
+ * Files that are there whole or not at all: written beside, flushed to disk and renamed, so that neither a full disk
+ * nor a killed process ever leaves a broken file under a good name.
+ *
+ * @module
+ */
+
+import { messageOf } from "../errors.ts";
+
+/** The folder that a path is in, and its own name. */
+function splitPath(path: string): [folder: string, name: string] {
+  const slash = path.lastIndexOf("/");
+  return [slash < 0 ? "." : path.slice(0, slash) || "/", path.slice(slash + 1)];
+}
+
+/**
+ * Writes a file at once: `write` fills a temporary file (`<path>.tmp-<process id>`), which takes the place of `path` only
+ * when it is whole and on the disk. Where anything fails the temporary file is removed, what was at `path` stays,
+ * and one sentence says why.
+ */
+export function writeAtomically(path: string, write: (file: Deno.FsFile) => void): void {
+  const temporary = `${path}.tmp-${Deno.pid}`;
+  try {
+    {
+      using file = Deno.openSync(temporary, { write: true, create: true, truncate: true });
+      write(file);
+      file.syncSync();
+    }
+    Deno.renameSync(temporary, path);
+  } catch (thrown) {
+    removeIfThere(temporary);
+    throw new Error(`Cannot write ${path}: ${messageOf(thrown)}`, { cause: thrown });
+  }
+  syncFolder(splitPath(path)[0]);
+}
+
+/** Writes all of `bytes` at the file's position. */
+export function writeFully(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
+}
+
+/**
+ * Removes the temporary files that killed processes left beside `path`. Only for when no other process is writing
+ * this file, for instance at the start of a run. Returns the names of what it removed.
+ */
+export function removeLeftovers(path: string): string[] {
+  const [folder, name] = splitPath(path);
+  const isLeftover = (other: string) =>
+    other.startsWith(`${name}.tmp-`) && /^\d+$/.test(other.slice(name.length + 5));
+  const leftovers = [...Deno.readDirSync(folder)].map((entry) => entry.name).filter(isLeftover);
+  for (const leftover of leftovers) Deno.removeSync(`${folder}/${leftover}`);
+  return leftovers;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It was never made, or its folder is gone: nothing to clean up, and the first error is the one to report.
+  }
+}
+
+/** Makes the rename itself lasting. Some file systems cannot flush a folder; the file is whole all the same. */
+function syncFolder(folder: string): void {
+  try {
+    using handle = Deno.openSync(folder, { read: true });
+    handle.syncSync();
+  } catch {
+    return;
+  }
+}
