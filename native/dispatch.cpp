@@ -1,0 +1,348 @@
+// One door to every operator of libtorch: arguments from the frame, converted as the operator's schema wants them.
+
+#include <ATen/ScalarOps.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/core/jit_type.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <sstream>
+#include <unordered_map>
+
+#include "guard.h"
+#include "handles.h"
+
+namespace stec {
+namespace {
+
+enum class Kind { Tensor, Int, Float, Bool, Scalar, String, Device, Generator, List, Other };
+
+struct Parameter {
+  Kind kind = Kind::Other;
+  Kind element = Kind::Other;  // of a list
+  bool optional = false;
+  bool optional_element = false;  // Tensor?[]
+  int32_t broadcast = 0;          // int[2]: a single number stands for two
+  const c10::Argument* argument = nullptr;
+};
+
+struct Operator {
+  std::string name;
+  c10::OperatorHandle handle;
+  std::vector<Parameter> parameters;
+};
+
+Kind kind_of(const c10::Type& type) {
+  switch (type.kind()) {
+    case c10::TypeKind::TensorType: return Kind::Tensor;
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::SymIntType: return Kind::Int;
+    case c10::TypeKind::FloatType: return Kind::Float;
+    case c10::TypeKind::BoolType: return Kind::Bool;
+    case c10::TypeKind::NumberType: return Kind::Scalar;
+    case c10::TypeKind::StringType: return Kind::String;
+    case c10::TypeKind::DeviceObjType: return Kind::Device;
+    case c10::TypeKind::GeneratorType: return Kind::Generator;
+    case c10::TypeKind::ListType: return Kind::List;
+    default: return Kind::Other;
+  }
+}
+
+Parameter parameter_of(const c10::Argument& argument) {
+  Parameter parameter;
+  parameter.argument = &argument;
+  c10::TypePtr type = argument.type();
+  if (const auto optional = type->cast<c10::OptionalType>()) {
+    parameter.optional = true;
+    type = optional->getElementType();
+  }
+  parameter.kind = kind_of(*type);
+  if (parameter.kind == Kind::List) {
+    c10::TypePtr element = type->expectRef<c10::ListType>().getElementType();
+    if (const auto optional = element->cast<c10::OptionalType>()) {
+      parameter.optional_element = true;
+      element = optional->getElementType();
+    }
+    parameter.element = kind_of(*element);
+    parameter.broadcast = argument.N().value_or(0);
+  }
+  return parameter;
+}
+
+// Operators that were looked up. Never shrinks, so a reference stays valid.
+struct Registry {
+  std::mutex mutex;
+  std::deque<Operator> operators;
+  std::unordered_map<std::string, uint32_t> numbers;
+};
+
+Registry& registry() {
+  static auto* instance = new Registry();
+  return *instance;
+}
+
+const Operator& operator_at(uint32_t op) {
+  std::lock_guard<std::mutex> lock(registry().mutex);
+  TORCH_CHECK(op < registry().operators.size(), "no operator has the number ", op);
+  return registry().operators[op];
+}
+
+uint32_t find_operator(const std::string& name) {
+  std::lock_guard<std::mutex> lock(registry().mutex);
+  const auto known = registry().numbers.find(name);
+  if (known != registry().numbers.end()) return known->second;
+  const size_t colons = name.find("::");
+  const size_t dot = name.find('.', colons == std::string::npos ? 0 : colons);
+  const std::string base = name.substr(0, dot);
+  const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
+  const auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
+  TORCH_CHECK(handle.has_value(), "libtorch has no operator ", name,
+              ": a name looks like aten::add.Tensor, with the overload behind the dot");
+  Operator found{name, *handle, {}};
+  for (const c10::Argument& argument : handle->schema().arguments()) found.parameters.push_back(parameter_of(argument));
+  registry().operators.push_back(std::move(found));
+  const auto number = static_cast<uint32_t>(registry().operators.size() - 1);
+  registry().numbers.emplace(name, number);
+  return number;
+}
+
+const char* tag_name(uint32_t tag) {
+  static const char* const names[] = {"nothing", "null",        "a tensor",          "a number",           "a boolean", "a bigint",
+                                      "a string", "a number list", "a tensor list", "a generator"};
+  return tag < std::size(names) ? names[tag] : "an unknown tag";
+}
+
+[[noreturn]] void refuse(const Parameter& parameter, const stec_slot& slot) {
+  TORCH_CHECK(false, "argument '", parameter.argument->name(), "' wants ", parameter.argument->type()->repr_str(),
+              ", got ", tag_name(slot.tag));
+}
+
+bool whole(double number) { return number == std::trunc(number) && std::abs(number) <= 9007199254740992.0; }
+
+int64_t to_int(const Parameter& parameter, double number) {
+  TORCH_CHECK(whole(number), "argument '", parameter.argument->name(), "' wants a whole number, got ", number);
+  return static_cast<int64_t>(number);
+}
+
+c10::Scalar to_scalar(double number) {
+  return whole(number) && !(number == 0 && std::signbit(number)) ? c10::Scalar(static_cast<int64_t>(number))
+                                                                : c10::Scalar(number);
+}
+
+template <typename T, typename Convert>
+c10::IValue list_of(const double* numbers, uint32_t count, Convert convert) {
+  c10::List<T> list;
+  list.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) list.push_back(convert(numbers[i]));
+  return list;
+}
+
+c10::IValue number_list(const Parameter& parameter, const double* numbers, uint32_t count) {
+  switch (parameter.element) {
+    case Kind::Int: return list_of<int64_t>(numbers, count, [&](double n) { return to_int(parameter, n); });
+    case Kind::Float: return list_of<double>(numbers, count, [](double n) { return n; });
+    case Kind::Bool: return list_of<bool>(numbers, count, [](double n) { return n != 0; });
+    case Kind::Scalar: return list_of<c10::Scalar>(numbers, count, to_scalar);
+    default: TORCH_CHECK(false, "argument '", parameter.argument->name(), "' takes no list of numbers");
+  }
+}
+
+c10::IValue tensor_list_value(const Parameter& parameter, const stec_frame& frame, const stec_slot& slot) {
+  std::vector<at::Tensor> given = tensor_list(frame, slot.value.number, slot.count);
+  if (!parameter.optional_element) {
+    for (const at::Tensor& tensor : given) TORCH_CHECK(tensor.defined(), "a tensor list holds a missing tensor");
+    return c10::List<at::Tensor>(given);
+  }
+  c10::List<std::optional<at::Tensor>> list;
+  list.reserve(given.size());
+  for (at::Tensor& tensor : given) {
+    list.push_back(tensor.defined() ? std::optional<at::Tensor>(std::move(tensor)) : std::nullopt);
+  }
+  return list;
+}
+
+c10::IValue number_value(const Parameter& parameter, const stec_slot& slot) {
+  const double number = slot.value.number;
+  switch (parameter.kind) {
+    case Kind::Int: return to_int(parameter, number);
+    case Kind::Float: return number;
+    case Kind::Scalar: return to_scalar(number);
+    case Kind::List:
+      if (parameter.broadcast > 0) {
+        return number_list(parameter, std::vector<double>(parameter.broadcast, number).data(), parameter.broadcast);
+      }
+      return number_list(parameter, &number, 1);
+    case Kind::Tensor: {  // a number beside a tensor takes the tensor's dtype, as in Python
+      at::Tensor wrapped = c10::scalar_to_tensor(to_scalar(number));
+      wrapped.unsafeGetTensorImpl()->set_wrapped_number(true);
+      return wrapped;
+    }
+    default: refuse(parameter, slot);
+  }
+}
+
+c10::IValue to_value(const Parameter& parameter, const stec_frame& frame, const stec_slot& slot) {
+  switch (slot.tag) {
+    case STEC_DEFAULT:
+      if (parameter.argument->default_value()) return *parameter.argument->default_value();
+      TORCH_CHECK(parameter.optional, "argument '", parameter.argument->name(), "' has no default");
+      return c10::IValue();
+    case STEC_NONE:
+      if (!parameter.optional) refuse(parameter, slot);
+      return c10::IValue();
+    case STEC_TENSOR:
+      if (parameter.kind != Kind::Tensor) refuse(parameter, slot);
+      return tensors().get(slot.value.number);
+    case STEC_NUMBER: return number_value(parameter, slot);
+    case STEC_BOOL:
+      if (parameter.kind == Kind::Scalar) return c10::Scalar(slot.value.number != 0);
+      if (parameter.kind != Kind::Bool) refuse(parameter, slot);
+      return slot.value.number != 0;
+    case STEC_INT64:
+      if (parameter.kind == Kind::Scalar) return c10::Scalar(slot.value.integer);
+      if (parameter.kind != Kind::Int) refuse(parameter, slot);
+      return slot.value.integer;
+    case STEC_STRING: {
+      TORCH_CHECK(slot.value.number >= 0 && slot.value.number * 8 + slot.count <= sizeof(frame.payload),
+                  "a string lies outside the frame");
+      const std::string text(
+          reinterpret_cast<const char*>(frame.payload + static_cast<size_t>(slot.value.number)), slot.count);
+      if (parameter.kind == Kind::Device) return c10::Device(text);
+      if (parameter.kind != Kind::String) refuse(parameter, slot);
+      return text;
+    }
+    case STEC_NUMBERS:
+      TORCH_CHECK(slot.value.number >= 0 && slot.value.number + slot.count <= STEC_PAYLOAD,
+                  "a number list lies outside the frame");
+      if (parameter.kind != Kind::List) refuse(parameter, slot);
+      // An empty list carries no hint of its elements.
+      if (slot.count == 0 && parameter.element == Kind::Tensor) return tensor_list_value(parameter, frame, slot);
+      return number_list(parameter, frame.payload + static_cast<size_t>(slot.value.number), slot.count);
+    case STEC_TENSORS:
+      if (parameter.kind != Kind::List || parameter.element != Kind::Tensor) refuse(parameter, slot);
+      return tensor_list_value(parameter, frame, slot);
+    case STEC_GENERATOR:
+      if (parameter.kind != Kind::Generator) refuse(parameter, slot);
+      return generators().get(slot.value.number);
+    default: refuse(parameter, slot);
+  }
+}
+
+void put_tensor(stec_slot& slot, const at::Tensor& tensor, const at::Tensor& first) {
+  if (!tensor.defined()) {
+    slot.tag = STEC_NONE;
+  } else if (first.defined() && tensor.is_same(first)) {
+    slot.tag = STEC_FIRST;
+  } else {
+    slot.tag = STEC_TENSOR;
+    slot.value.number = tensors().insert(tensor);
+  }
+}
+
+void put_result(stec_frame& frame, stec_slot& slot, const c10::IValue& value, const at::Tensor& first, size_t& used) {
+  slot.count = 0;
+  if (value.isTensor()) {
+    put_tensor(slot, value.toTensor(), first);
+  } else if (value.isBool()) {
+    slot.tag = STEC_BOOL;
+    slot.value.number = value.toBool();
+  } else if (value.isDouble()) {
+    slot.tag = STEC_NUMBER;
+    slot.value.number = value.toDouble();
+  } else if (value.isInt()) {
+    slot.tag = STEC_INT64;
+    slot.value.integer = value.toInt();
+  } else if (value.isNone()) {
+    slot.tag = STEC_NONE;
+  } else if (value.isTensorList()) {
+    const auto list = value.toTensorVector();
+    TORCH_CHECK(used + list.size() <= STEC_PAYLOAD, "too many results for one call: ", list.size());
+    slot.tag = STEC_TENSORS;
+    slot.count = static_cast<uint32_t>(list.size());
+    slot.value.number = static_cast<double>(used);
+    for (const at::Tensor& tensor : list) frame.payload[used++] = tensor.defined() ? tensors().insert(tensor) : 0;
+  } else if (value.isIntList() || value.isDoubleList()) {
+    const bool ints = value.isIntList();
+    const size_t count = ints ? value.toIntList().size() : value.toDoubleList().size();
+    TORCH_CHECK(used + count <= STEC_PAYLOAD, "too many results for one call: ", count);
+    slot.tag = STEC_NUMBERS;
+    slot.count = static_cast<uint32_t>(count);
+    slot.value.number = static_cast<double>(used);
+    for (size_t i = 0; i < count; ++i) {
+      frame.payload[used++] = ints ? static_cast<double>(value.toIntList().get(i)) : value.toDoubleList().get(i);
+    }
+  } else {
+    TORCH_CHECK(false, "a result of type ", value.tagKind(), " cannot be passed on");
+  }
+}
+
+// The tensors among the arguments, for an error message: "float32[2, 3], float32[4, 5]".
+std::string describe_arguments(const std::vector<c10::IValue>& stack) {
+  std::ostringstream text;
+  const auto add = [&text](const at::Tensor& tensor) {
+    if (!tensor.defined()) return;
+    if (text.tellp() > 0) text << ", ";
+    text << c10::toString(tensor.scalar_type()) << tensor.sizes();
+  };
+  for (const c10::IValue& value : stack) {
+    if (value.isTensor()) {
+      add(value.toTensor());
+    } else if (value.isTensorList()) {
+      const auto list = value.toTensorVector();
+      for (size_t i = 0; i < std::min<size_t>(list.size(), 4); ++i) add(list[i]);
+      if (list.size() > 4) text << ", ... (" << list.size() << " tensors)";
+    }
+  }
+  return text.str();
+}
+
+int32_t call(const Operator& op, uint32_t arguments) {
+  stec_frame& frame = *stec_thread_frame();
+  TORCH_CHECK(arguments <= op.parameters.size() && arguments <= STEC_SLOTS, "takes at most ", op.parameters.size(),
+              " arguments, got ", arguments, ": ", op.handle.schema());
+  static constexpr stec_slot absent{STEC_DEFAULT, 0, {0}};
+  std::vector<c10::IValue> stack;
+  stack.reserve(op.parameters.size());
+  for (size_t i = 0; i < op.parameters.size(); ++i) {
+    stack.push_back(to_value(op.parameters[i], frame, i < arguments ? frame.slots[i] : absent));
+  }
+  // Only an argument that the caller holds can come back as STEC_FIRST.
+  const at::Tensor first = arguments > 0 && frame.slots[0].tag == STEC_TENSOR ? stack[0].toTensor() : at::Tensor();
+  std::string described;
+  try {
+    op.handle.callBoxed(stack);
+  } catch (const c10::Error& error) {
+    described = describe_arguments(stack);
+    TORCH_CHECK(false, error.what_without_backtrace(), described.empty() ? "" : " (arguments: " + described + ")");
+  }
+  TORCH_CHECK(stack.size() <= STEC_SLOTS, "too many results for one call: ", stack.size());
+  size_t used = 0;
+  for (size_t i = 0; i < stack.size(); ++i) put_result(frame, frame.slots[i], stack[i], first, used);
+  return static_cast<int32_t>(stack.size());
+}
+
+}  // namespace
+}  // namespace stec
+
+using namespace stec;
+
+int32_t stec_find_operator(const uint8_t* name, uint32_t length) {
+  STEC_GUARD(STEC_FAILED, {
+    return static_cast<int32_t>(find_operator(std::string(reinterpret_cast<const char*>(name), length)));
+  })
+}
+
+int32_t stec_operator_schema(uint32_t op, uint8_t* out, uint32_t capacity) {
+  STEC_GUARD(STEC_FAILED, {
+    std::ostringstream text;
+    text << operator_at(op).handle.schema();
+    std::memcpy(out, text.str().data(), std::min<size_t>(capacity, text.str().size()));
+    return static_cast<int32_t>(text.str().size());
+  })
+}
+
+int32_t stec_call(uint32_t op, uint32_t arguments) {
+  STEC_GUARD(STEC_FAILED, { return call(operator_at(op), arguments); })
+}

@@ -1,0 +1,29 @@
+// The only way out of the library: an exception becomes a status and a message.
+#pragma once
+
+#include <c10/util/Exception.h>
+
+#include <exception>
+#include <string>
+
+#include "stec.h"
+
+namespace stec {
+
+// The message of the calling thread's last failure.
+std::string& last_error();
+
+}  // namespace stec
+
+// Runs the statements given and returns `failed` from the enclosing function if they throw.
+#define STEC_GUARD(failed, ...)                                   \
+  try {                                                           \
+    __VA_ARGS__                                                   \
+  } catch (const c10::Error& error) {                             \
+    stec::last_error() = error.what_without_backtrace();          \
+  } catch (const std::exception& error) {                         \
+    stec::last_error() = error.what();                            \
+  } catch (...) {                                                 \
+    stec::last_error() = "an unknown exception inside libtorch";  \
+  }                                                               \
+  return failed;

@@ -1,0 +1,119 @@
+// Handles: numbers that name objects, checked at every use.
+#pragma once
+
+#include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <vector>
+
+#include "stec.h"
+
+namespace stec {
+
+// A table of objects. A handle is a whole number below 2^53: 24 bits of index, 3 bits that tell tables apart, and 26
+// bits that count how often the place was used, so that a freed handle is not taken for its successor.
+template <typename T, uint64_t kind>
+class HandleTable {
+ public:
+  double insert(T object) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    uint64_t index;
+    if (free_.empty()) {
+      index = places_.size();
+      TORCH_CHECK(index < (1u << 24), "too many live ", T_name(), "s: 16,777,216");
+      places_.emplace_back();
+    } else {
+      index = free_.back();
+      free_.pop_back();
+    }
+    Place& place = places_[index];
+    place.object = std::move(object);
+    place.live = true;
+    ++live_;
+    return static_cast<double>((place.uses << 27) | (kind << 24) | index);
+  }
+
+  // A copy, so that the object stays alive for the caller whatever other threads free.
+  T get(double handle) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    Place* place = find(handle);
+    TORCH_CHECK(place, "this ", T_name(), " was already freed, or never existed");
+    return place->object;
+  }
+
+  bool erase(double handle) {
+    T released;  // Destroyed after the lock is given back: a destructor may take long.
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      Place* place = find(handle);
+      if (!place) return false;
+      released = std::move(place->object);
+      place->object = T();
+      place->live = false;
+      place->uses = (place->uses + 1) & ((1u << 26) - 1);
+      if (place->uses == 0) place->uses = 1;
+      free_.push_back(static_cast<uint32_t>(place_index(handle)));
+      --live_;
+    }
+    return true;
+  }
+
+  uint64_t live() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return live_;
+  }
+
+  std::vector<T> all() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    std::vector<T> objects;
+    objects.reserve(live_);
+    for (const Place& place : places_) {
+      if (place.live) objects.push_back(place.object);
+    }
+    return objects;
+  }
+
+ private:
+  struct Place {
+    T object;
+    uint64_t uses = 1;
+    bool live = false;
+  };
+
+  static const char* T_name() { return kind == 0 ? "tensor" : kind == 1 ? "generator" : "object"; }
+  static uint64_t place_index(double handle) { return static_cast<uint64_t>(handle) & ((1u << 24) - 1); }
+
+  Place* find(double handle) {
+    if (!(handle > 0 && handle < 9007199254740992.0)) return nullptr;
+    const uint64_t bits = static_cast<uint64_t>(handle);
+    const uint64_t index = place_index(handle);
+    if (index >= places_.size()) return nullptr;
+    Place& place = places_[index];
+    if (!place.live || ((bits >> 24) & 7) != kind || (bits >> 27) != place.uses) return nullptr;
+    return &place;
+  }
+
+  std::mutex mutex_;
+  std::deque<Place> places_;
+  std::vector<uint32_t> free_;
+  uint64_t live_ = 0;
+};
+
+// The tables are never destroyed: worker threads may still hold handles while the process ends.
+inline HandleTable<at::Tensor, 0>& tensors() {
+  static auto* table = new HandleTable<at::Tensor, 0>();
+  return *table;
+}
+
+inline HandleTable<at::Generator, 1>& generators() {
+  static auto* table = new HandleTable<at::Generator, 1>();
+  return *table;
+}
+
+// Reads `count` handles at payload[offset].
+std::vector<at::Tensor> tensor_list(const stec_frame& frame, double offset, uint32_t count);
+
+}  // namespace stec

@@ -1,0 +1,127 @@
+/* The whole binary interface between libtorch and TypeScript.
+ *
+ * Numbers. Handles, sizes and lengths cross as doubles: they are exact up to 2^53 and, unlike 64-bit integers, cost
+ * Deno nothing to pass. A handle names one object until it is freed and is never valid again afterwards: every
+ * function checks it, so a stale or forged handle is an error, not a crash.
+ *
+ * Frames. Each thread has one block of memory, the frame, that carries arguments in and results out:
+ *
+ *     stec_slot slots[STEC_SLOTS]    one for each argument (or result)
+ *     double payload[STEC_PAYLOAD]   elements of lists; bytes of strings
+ *
+ * Errors. No C++ exception leaves the library. A function that fails returns STEC_FAILED and leaves its message for
+ * stec_last_error, per thread.
+ */
+#ifndef STEC_H
+#define STEC_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define STEC_ABI_VERSION 1
+#define STEC_API __attribute__((visibility("default")))
+
+#define STEC_FAILED (-1)
+#define STEC_SLOTS 64
+#define STEC_PAYLOAD (1 << 17)
+
+enum stec_tag {
+  STEC_DEFAULT = 0,     /* not given: the default of the operator's schema */
+  STEC_NONE = 1,        /* None */
+  STEC_TENSOR = 2,      /* value: handle */
+  STEC_NUMBER = 3,      /* value: int, float or Scalar, as the schema wants (a whole number is an int Scalar) */
+  STEC_BOOL = 4,        /* value: 0 or 1 */
+  STEC_INT64 = 5,       /* value read as int64 */
+  STEC_STRING = 6,      /* count bytes of UTF-8 at payload[value] */
+  STEC_NUMBERS = 7,     /* count numbers at payload[value] */
+  STEC_TENSORS = 8,     /* count handles at payload[value]; handle 0 is None */
+  STEC_GENERATOR = 9,   /* value: handle */
+  STEC_FIRST = 10       /* only a result: the tensor given as first argument, as in-place operators return it */
+};
+
+typedef struct stec_slot {
+  uint32_t tag;
+  uint32_t count;
+  union {
+    double number;
+    int64_t integer;
+  } value;
+} stec_slot;
+
+typedef struct stec_frame {
+  stec_slot slots[STEC_SLOTS];
+  double payload[STEC_PAYLOAD];
+} stec_frame;
+
+/* ---- library ---- */
+
+STEC_API uint32_t stec_abi_version(void);
+/* The calling thread's frame; it lives as long as the thread. */
+STEC_API stec_frame* stec_thread_frame(void);
+/* Copies the last error of this thread, UTF-8, at most `capacity` bytes; returns its full length. */
+STEC_API uint32_t stec_last_error(uint8_t* out, uint32_t capacity);
+/* Copies a JSON object that describes libtorch: version, build settings, CPU capability, threads; returns its full length. */
+STEC_API int32_t stec_describe(uint8_t* out, uint32_t capacity);
+STEC_API int32_t stec_set_threads(uint32_t threads);
+STEC_API int32_t stec_threads(void);
+
+/* ---- dispatch.cpp: any operator ---- */
+
+/* The number of the operator `name`, for example "aten::add.Tensor". */
+STEC_API int32_t stec_find_operator(const uint8_t* name, uint32_t length);
+/* Copies the operator's schema as text; returns its full length. */
+STEC_API int32_t stec_operator_schema(uint32_t op, uint8_t* out, uint32_t capacity);
+/* Calls an operator with the first `arguments` slots of the frame; returns how many results stand in the slots. */
+STEC_API int32_t stec_call(uint32_t op, uint32_t arguments);
+
+/* ---- tensor.cpp: handles ---- */
+
+/* A new CPU tensor with a copy of `bytes` bytes. The shape is in payload[0..dimensions). */
+STEC_API double stec_tensor_from_bytes(const uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions);
+/* The same without a copy: the caller keeps `data` alive until stec_released has reported `ticket`. */
+STEC_API double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions, double ticket);
+/* Tickets whose memory libtorch no longer needs, into payload; returns their number (STEC_PAYLOAD at most a call). */
+STEC_API int32_t stec_released(void);
+/* Copies the elements, row-major, to `out`, which must hold exactly as many bytes. */
+STEC_API int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes);
+/* The address of a contiguous CPU tensor's first element, valid while the tensor lives; null on failure. */
+STEC_API void* stec_tensor_data(double tensor);
+/* Into payload: dtype, device type, device index, requires_grad, is_leaf, contiguous, channels_last contiguous,
+ * elements, bytes of one element, storage offset, then shape and strides; returns the number of dimensions. */
+STEC_API int32_t stec_tensor_info(double tensor);
+/* 1 if both handles name the same tensor, 0 if not. */
+STEC_API int32_t stec_tensor_same(double a, double b);
+STEC_API int32_t stec_tensor_free(double tensor);
+/* Frees the `count` handles in payload; handles that are already free are passed over. */
+STEC_API int32_t stec_tensor_free_all(uint32_t count);
+/* Into payload: live tensor handles, bytes of their distinct storages, live generators. */
+STEC_API int32_t stec_counters(void);
+
+STEC_API double stec_generator_new(double seed);
+STEC_API int32_t stec_generator_free(double generator);
+
+/* ---- autograd.cpp ---- */
+
+/* Back-propagates from `tensor`; `gradient` 0 stands for a gradient of one. */
+STEC_API int32_t stec_backward(double tensor, double gradient, uint32_t retain_graph, uint32_t create_graph);
+/* Gradients of the slot-0 tensor list with respect to the slot-1 list, slot 2 holding the incoming gradients (or
+ * STEC_NONE); results into payload as handles, 0 where an input was not used (an error unless allow_unused). */
+STEC_API int32_t stec_gradients(uint32_t retain_graph, uint32_t create_graph, uint32_t allow_unused);
+/* The accumulated gradient, 0 if there is none. */
+STEC_API double stec_gradient(double tensor);
+/* Replaces the accumulated gradient; 0 removes it. */
+STEC_API int32_t stec_set_gradient(double tensor, double gradient);
+STEC_API int32_t stec_set_requires_grad(double tensor, uint32_t requires_grad);
+/* Switches grad mode of this thread and returns what it was. */
+STEC_API int32_t stec_set_grad_mode(uint32_t enabled);
+/* Switches autocast of this thread for a device type: a dtype, or -1 for off. Returns what it was, -1 for off,
+ * -2 on failure. The cache of cast weights is dropped whenever it is switched off. */
+STEC_API int32_t stec_set_autocast(int32_t device_type, int32_t dtype);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

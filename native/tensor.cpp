@@ -1,0 +1,250 @@
+// Tensor handles: from and to buffers, description, release, live counters.
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <torch/headeronly/version.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <unordered_set>
+
+#include "guard.h"
+#include "handles.h"
+
+namespace stec {
+
+std::string& last_error() {
+  static thread_local std::string message;
+  return message;
+}
+
+std::vector<at::Tensor> tensor_list(const stec_frame& frame, double offset, uint32_t count) {
+  TORCH_CHECK(offset >= 0 && offset + count <= STEC_PAYLOAD, "a tensor list lies outside the frame");
+  std::vector<at::Tensor> list;
+  list.reserve(count);
+  const double* handles = frame.payload + static_cast<size_t>(offset);
+  for (uint32_t i = 0; i < count; ++i) {
+    list.push_back(handles[i] == 0 ? at::Tensor() : tensors().get(handles[i]));
+  }
+  return list;
+}
+
+namespace {
+
+uint32_t copy_text(const std::string& text, uint8_t* out, uint32_t capacity) {
+  std::memcpy(out, text.data(), std::min<size_t>(capacity, text.size()));
+  return static_cast<uint32_t>(text.size());
+}
+
+std::string json_string(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      quoted += '\\';
+      quoted += c;
+    } else if (c == '\n') {
+      quoted += "\\n";
+    } else if (static_cast<unsigned char>(c) >= 0x20) {
+      quoted += c;
+    }
+  }
+  return quoted + "\"";
+}
+
+std::vector<int64_t> shape_from_frame(uint32_t dimensions) {
+  TORCH_CHECK(dimensions <= 64, "a tensor has at most 64 dimensions, not ", dimensions);
+  const double* sizes = stec_thread_frame()->payload;
+  return std::vector<int64_t>(sizes, sizes + dimensions);
+}
+
+at::ScalarType checked_dtype(int32_t dtype) {
+  TORCH_CHECK(dtype >= 0 && dtype < static_cast<int32_t>(at::ScalarType::NumOptions), "unknown dtype number ", dtype);
+  return static_cast<at::ScalarType>(dtype);
+}
+
+void check_size(const std::vector<int64_t>& shape, at::ScalarType dtype, double bytes) {
+  double wanted = static_cast<double>(c10::elementSize(dtype));
+  for (const int64_t size : shape) {
+    TORCH_CHECK(size >= 0, "a size cannot be negative: ", c10::IntArrayRef(shape));
+    wanted *= static_cast<double>(size);
+  }
+  TORCH_CHECK(wanted == bytes, "shape ", c10::IntArrayRef(shape), " of ", c10::toString(dtype), " takes ", wanted,
+              " bytes, the buffer has ", bytes);
+}
+
+// Tickets of borrowed buffers that libtorch has let go of, from whichever thread did it.
+struct Released {
+  std::mutex mutex;
+  std::vector<double> tickets;
+};
+
+Released& released() {
+  static auto* list = new Released();
+  return *list;
+}
+
+}  // namespace
+}  // namespace stec
+
+using namespace stec;
+
+uint32_t stec_abi_version(void) { return STEC_ABI_VERSION; }
+
+stec_frame* stec_thread_frame(void) {
+  static thread_local std::unique_ptr<stec_frame> frame = std::make_unique<stec_frame>();
+  return frame.get();
+}
+
+uint32_t stec_last_error(uint8_t* out, uint32_t capacity) { return copy_text(last_error(), out, capacity); }
+
+int32_t stec_describe(uint8_t* out, uint32_t capacity) {
+  STEC_GUARD(STEC_FAILED, {
+    const std::string text = std::string("{\"version\":\"") + TORCH_VERSION + "\",\"cpuCapability\":" +
+        json_string(at::get_cpu_capability()) + ",\"threads\":" + std::to_string(at::get_num_threads()) +
+        ",\"configuration\":" + json_string(at::show_config()) + "}";
+    return static_cast<int32_t>(copy_text(text, out, capacity));
+  })
+}
+
+int32_t stec_set_threads(uint32_t threads) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(threads > 0, "at least one thread is needed");
+    at::set_num_threads(static_cast<int>(threads));
+    return 0;
+  })
+}
+
+int32_t stec_threads(void) {
+  STEC_GUARD(STEC_FAILED, { return at::get_num_threads(); })
+}
+
+double stec_tensor_from_bytes(const uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions) {
+  STEC_GUARD(STEC_FAILED, {
+    const auto shape = shape_from_frame(dimensions);
+    const auto type = checked_dtype(dtype);
+    check_size(shape, type, bytes);
+    at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
+    if (bytes > 0) std::memcpy(tensor.data_ptr(), data, static_cast<size_t>(bytes));
+    return tensors().insert(std::move(tensor));
+  })
+}
+
+double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions, double ticket) {
+  STEC_GUARD(STEC_FAILED, {
+    const auto shape = shape_from_frame(dimensions);
+    const auto type = checked_dtype(dtype);
+    check_size(shape, type, bytes);
+    TORCH_CHECK(reinterpret_cast<uintptr_t>(data) % c10::elementSize(type) == 0, "a borrowed buffer must be aligned");
+    const auto release = [ticket](void*) {
+      std::lock_guard<std::mutex> lock(released().mutex);
+      released().tickets.push_back(ticket);
+    };
+    return tensors().insert(at::from_blob(data, shape, release, at::TensorOptions().dtype(type)));
+  })
+}
+
+int32_t stec_released(void) {
+  STEC_GUARD(STEC_FAILED, {
+    std::lock_guard<std::mutex> lock(released().mutex);
+    auto& tickets = released().tickets;
+    const size_t count = std::min<size_t>(tickets.size(), STEC_PAYLOAD);
+    std::copy(tickets.end() - count, tickets.end(), stec_thread_frame()->payload);
+    tickets.resize(tickets.size() - count);
+    return static_cast<int32_t>(count);
+  })
+}
+
+int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
+  STEC_GUARD(STEC_FAILED, {
+    const at::Tensor source = tensors().get(tensor);
+    TORCH_CHECK(static_cast<double>(source.nbytes()) == bytes, "the tensor has ", source.nbytes(),
+                " bytes, the buffer ", bytes);
+    const at::Tensor plain = source.detach().to(at::kCPU).contiguous();
+    if (bytes > 0) std::memcpy(out, plain.const_data_ptr(), static_cast<size_t>(bytes));
+    return 0;
+  })
+}
+
+void* stec_tensor_data(double tensor) {
+  STEC_GUARD(nullptr, {
+    const at::Tensor source = tensors().get(tensor);
+    TORCH_CHECK(source.device().is_cpu(), "only a CPU tensor's memory can be seen, this one is on ", source.device());
+    TORCH_CHECK(source.is_contiguous(), "only a contiguous tensor's memory can be seen as a whole");
+    return source.data_ptr();
+  })
+}
+
+int32_t stec_tensor_info(double tensor) {
+  STEC_GUARD(STEC_FAILED, {
+    const at::Tensor source = tensors().get(tensor);
+    double* out = stec_thread_frame()->payload;
+    *out++ = static_cast<double>(source.scalar_type());
+    *out++ = static_cast<double>(source.device().type());
+    *out++ = source.device().index();
+    *out++ = source.requires_grad();
+    *out++ = source.is_leaf();
+    *out++ = source.is_contiguous();
+    *out++ = source.dim() == 4 && source.is_contiguous(at::MemoryFormat::ChannelsLast);
+    *out++ = static_cast<double>(source.numel());
+    *out++ = static_cast<double>(source.element_size());
+    *out++ = static_cast<double>(source.storage_offset());
+    out = std::copy(source.sizes().begin(), source.sizes().end(), out);
+    std::copy(source.strides().begin(), source.strides().end(), out);
+    return static_cast<int32_t>(source.dim());
+  })
+}
+
+int32_t stec_tensor_same(double a, double b) {
+  STEC_GUARD(STEC_FAILED, { return tensors().get(a).is_same(tensors().get(b)); })
+}
+
+int32_t stec_tensor_free(double tensor) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(tensors().erase(tensor), "this tensor was already freed, or never existed");
+    return 0;
+  })
+}
+
+int32_t stec_tensor_free_all(uint32_t count) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(count <= STEC_PAYLOAD, "a frame holds ", STEC_PAYLOAD, " handles, not ", count);
+    const double* handles = stec_thread_frame()->payload;
+    for (uint32_t i = 0; i < count; ++i) tensors().erase(handles[i]);
+    return 0;
+  })
+}
+
+int32_t stec_counters(void) {
+  STEC_GUARD(STEC_FAILED, {
+    std::unordered_set<const void*> seen;
+    double bytes = 0;
+    for (const at::Tensor& tensor : tensors().all()) {
+      if (!tensor.defined() || !tensor.has_storage()) continue;
+      const auto* storage = tensor.storage().unsafeGetStorageImpl();
+      if (seen.insert(storage).second) bytes += static_cast<double>(tensor.storage().nbytes());
+    }
+    double* out = stec_thread_frame()->payload;
+    out[0] = static_cast<double>(tensors().live());
+    out[1] = bytes;
+    out[2] = static_cast<double>(generators().live());
+    return 0;
+  })
+}
+
+double stec_generator_new(double seed) {
+  STEC_GUARD(STEC_FAILED, {
+    return generators().insert(at::detail::createCPUGenerator(static_cast<uint64_t>(static_cast<int64_t>(seed))));
+  })
+}
+
+int32_t stec_generator_free(double generator) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(generators().erase(generator), "this generator was already freed, or never existed");
+    return 0;
+  })
+}

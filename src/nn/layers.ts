@@ -1,0 +1,121 @@
+/**
+ * The layers that networks here are made of.
+ *
+ * @module
+ */
+
+import { ones, zeros } from "../torch/create.ts";
+import { batchNorm, conv2d, linear } from "../torch/functional.ts";
+import { Generator } from "../torch/random.ts";
+import { scope } from "../torch/scope.ts";
+import type { Tensor } from "../torch/tensor.ts";
+import { convolutionWeight, linearUniform } from "./init.ts";
+import { Layer } from "./module.ts";
+
+/** x W^T + b over the last dimension: (..., in) to (..., out). */
+export class Linear extends Layer {
+  readonly weight: Tensor;
+  readonly bias: Tensor | null;
+
+  /** Weight (out, in) and bias (out) start uniform in +-1/sqrt(in), as in PyTorch. */
+  constructor(
+    inputs: number,
+    outputs: number,
+    options: { bias?: boolean; generator?: Generator | null } = {},
+  ) {
+    super();
+    const { bias = true, generator = null } = options;
+    this.weight = this.parameter("weight", linearUniform([outputs, inputs], inputs, generator));
+    this.bias = bias ? this.parameter("bias", linearUniform([outputs], inputs, generator)) : null;
+  }
+
+  override forward(input: Tensor): Tensor {
+    return linear(input, this.weight, this.bias);
+  }
+}
+
+/** Square two-dimensional convolution without bias: (N, in, H, W) to (N, out, H', W'). */
+export class Conv2d extends Layer {
+  readonly weight: Tensor;
+  readonly stride: number;
+  readonly padding: number;
+
+  /** Weight (out, in, k, k) starts normal with standard deviation sqrt(1 / (in k k)). */
+  constructor(
+    inputs: number,
+    outputs: number,
+    kernelSize: number,
+    options: { stride?: number; padding?: number; generator?: Generator | null } = {},
+  ) {
+    super();
+    this.stride = options.stride ?? 1;
+    this.padding = options.padding ?? 0;
+    const shape = [outputs, inputs, kernelSize, kernelSize];
+    this.weight = this.parameter("weight", convolutionWeight(shape, options.generator ?? null));
+  }
+
+  override forward(input: Tensor): Tensor {
+    return conv2d(input, this.weight, null, this.stride, this.padding);
+  }
+}
+
+/**
+ * Batch normalisation of (N, C) or (N, C, H, W) over all but the channels (Ioffe and Szegedy, 2015).
+ *
+ * Training: (x - mean) / sqrt(var + 1e-5) * weight + bias with the batch's statistics; the running statistics move
+ * towards them by 0.1 (the variance with n - 1). Inference: with the running statistics.
+ */
+export class BatchNorm extends Layer {
+  readonly weight: Tensor;
+  readonly bias: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVar: Tensor;
+  readonly batchesTracked: Tensor;
+  readonly momentum = 0.1;
+  readonly eps = 1e-5;
+
+  /** Weight 1 and bias 0, or a weight of 0 with `zeroWeight`. */
+  constructor(channels: number, options: { zeroWeight?: boolean } = {}) {
+    super();
+    this.weight = this.parameter("weight", options.zeroWeight ? zeros([channels]) : ones([channels]));
+    this.bias = this.parameter("bias", zeros([channels]));
+    this.runningMean = this.buffer("running_mean", zeros([channels]));
+    this.runningVar = this.buffer("running_var", ones([channels]));
+    this.batchesTracked = this.buffer("num_batches_tracked", zeros([], { dtype: "int64" }));
+  }
+
+  override forward(input: Tensor): Tensor {
+    if (this.training) this.batchesTracked.add_(1);
+    return batchNorm(
+      input,
+      this.weight,
+      this.bias,
+      this.runningMean,
+      this.runningVar,
+      this.training,
+      this.momentum,
+      this.eps,
+    );
+  }
+}
+
+/** max(x, 0). */
+export class ReLU extends Layer {
+  override forward(input: Tensor): Tensor {
+    return input.relu();
+  }
+}
+
+/** Layers one after another, each under a name of its own. */
+export class Sequential extends Layer {
+  readonly #layers: readonly Layer[];
+
+  constructor(layers: Readonly<Record<string, Layer>>) {
+    super();
+    this.#layers = Object.entries(layers).map(([name, layer]) => this.child(name, layer));
+  }
+
+  override forward(input: Tensor): Tensor {
+    return scope(() => this.#layers.reduce((value, layer) => layer.forward(value), input));
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * Making tensors.
+ *
+ * @module
+ */
+
+import { type DType, DTYPE_NUMBERS, dtypeOf, type TypedArray } from "./dtype.ts";
+import { native, nativeError, PAYLOAD, payload } from "./library.ts";
+import { call } from "./operator.ts";
+import { Tensor } from "./tensor.ts";
+
+/** The element type and place of a new tensor. */
+export interface TensorOptions {
+  /** float32 unless the data say otherwise. */
+  readonly dtype?: DType;
+  /** `cpu` unless given. */
+  readonly device?: string;
+}
+
+/** Nested lists of numbers, as deep as the tensor has dimensions. */
+export type Nested = number | readonly Nested[];
+
+const borrowed = new Map<number, TypedArray>();
+let nextTicket = 1;
+
+function putShape(shape: readonly number[]): void {
+  if (shape.length > PAYLOAD) throw new RangeError("Cannot make a tensor: it has too many dimensions");
+  payload.set(shape);
+}
+
+function bytesOf(array: TypedArray): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/**
+ * A CPU tensor with a copy of a typed array's elements.
+ *
+ * @param shape sizes whose product is the array's length; one dimension if left out
+ * @param dtype the array's own type if left out; raw bits of float16 or bfloat16 come in a Uint16Array, bool in bytes
+ */
+export function fromTypedArray(
+  array: TypedArray,
+  shape: readonly number[] = [array.length],
+  dtype: DType = dtypeOf(array),
+): Tensor {
+  putShape(shape);
+  const handle = native.stec_tensor_from_bytes(
+    bytesOf(array),
+    array.byteLength,
+    DTYPE_NUMBERS[dtype],
+    shape.length,
+  );
+  if (handle < 0) throw nativeError("fromTypedArray");
+  return new Tensor(handle);
+}
+
+/**
+ * A CPU tensor that uses a typed array's own memory: writing to one changes the other. The array is kept alive as
+ * long as libtorch uses it.
+ */
+export function borrowTypedArray(
+  array: TypedArray,
+  shape: readonly number[] = [array.length],
+  dtype: DType = dtypeOf(array),
+): Tensor {
+  returnBorrowed();
+  putShape(shape);
+  const ticket = nextTicket++;
+  const handle = native.stec_tensor_borrow_bytes(
+    bytesOf(array),
+    array.byteLength,
+    DTYPE_NUMBERS[dtype],
+    shape.length,
+    ticket,
+  );
+  if (handle < 0) throw nativeError("borrowTypedArray");
+  borrowed.set(ticket, array);
+  return new Tensor(handle);
+}
+
+/** Lets go of the arrays that libtorch no longer uses and returns how many it still does. */
+export function returnBorrowed(): number {
+  if (borrowed.size === 0) return 0;
+  const count = native.stec_released();
+  for (let i = 0; i < count; i++) borrowed.delete(payload[i]);
+  return borrowed.size;
+}
+
+function shapeOf(data: Nested): number[] {
+  const shape: number[] = [];
+  for (let level: Nested = data; typeof level !== "number"; level = level[0]) {
+    shape.push(level.length);
+    if (level.length === 0) break;
+  }
+  return shape;
+}
+
+function flattenInto(data: Nested, shape: readonly number[], depth: number, into: number[]): void {
+  if (typeof data === "number") {
+    if (depth !== shape.length) {
+      throw new RangeError("Cannot make a tensor: its nested lists differ in depth");
+    }
+    into.push(data);
+    return;
+  }
+  if (depth === shape.length || data.length !== shape[depth]) {
+    throw new RangeError(
+      `Cannot make a tensor: its nested lists differ in length, ${data.length} where ${
+        shape[depth]
+      } came before`,
+    );
+  }
+  for (const item of data) flattenInto(item, shape, depth + 1, into);
+}
+
+/**
+ * A tensor from a number or nested lists of numbers, float32 unless another dtype is asked for.
+ *
+ * @example
+ * ```ts
+ * import { tensor } from "@stec/stec";
+ * using matrix = tensor([[1, 2], [3, 4]], { dtype: "float64" });
+ * ```
+ */
+export function tensor(data: Nested, options: TensorOptions = {}): Tensor {
+  const { dtype = "float32", device } = options;
+  const shape = shapeOf(data), numbers: number[] = [];
+  flattenInto(data, shape, 0, numbers);
+  if (dtype === "int64") {
+    return moved(fromTypedArray(BigInt64Array.from(numbers, BigInt), shape), undefined, device);
+  }
+  return moved(fromTypedArray(Float64Array.from(numbers), shape), dtype, device);
+}
+
+function moved(source: Tensor, dtype: DType | undefined, device: string | undefined): Tensor {
+  if ((dtype === undefined || dtype === source.dtype) && (device === undefined || device === "cpu")) {
+    return source;
+  }
+  const result = source.to({ dtype, device });
+  source[Symbol.dispose]();
+  return result;
+}
+
+function create(
+  name: string,
+  options: TensorOptions,
+  ...leading: readonly (readonly number[] | number)[]
+): Tensor {
+  const { dtype = "float32", device = "cpu" } = options;
+  return call(name, ...leading, DTYPE_NUMBERS[dtype], undefined, device);
+}
+
+/** A tensor of zeros. */
+export function zeros(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return create("aten::zeros", options, shape);
+}
+/** A tensor of ones. */
+export function ones(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return create("aten::ones", options, shape);
+}
+/** A tensor whose elements are not initialised. */
+export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
+  return create("aten::empty.memory_format", options, shape);
+}
+/** A tensor of one value. */
+export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
+  return create("aten::full", options, shape, value);
+}
+/** The whole numbers from `start` to `end` (exclusive), int64 unless another dtype is asked for. */
+export function arange(start: number, end: number, options: TensorOptions = {}): Tensor {
+  return create("aten::arange.start", { dtype: "int64", ...options }, start, end);
+}
+/** A tensor of zeros with the shape, dtype and device of another. */
+export function zerosLike(like: Tensor): Tensor {
+  return call("aten::zeros_like", like);
+}

@@ -1,0 +1,85 @@
+/**
+ * The element types of tensors.
+ *
+ * @module
+ */
+
+/** libtorch's number of each element type (c10::ScalarType). */
+export const DTYPE_NUMBERS = {
+  uint8: 0,
+  int8: 1,
+  int16: 2,
+  int32: 3,
+  int64: 4,
+  float16: 5,
+  float32: 6,
+  float64: 7,
+  bool: 11,
+  bfloat16: 15,
+} as const;
+
+/** The name of an element type. */
+export type DType = keyof typeof DTYPE_NUMBERS;
+
+const NAMES = new Map<number, DType>(
+  Object.entries(DTYPE_NUMBERS).map(([name, number]) => [number, name as DType]),
+);
+
+/** The name for libtorch's number of an element type. */
+export function dtypeName(number: number): DType {
+  const name = NAMES.get(number);
+  if (name === undefined) throw new TypeError(`Cannot name dtype ${number}: this library does not use it`);
+  return name;
+}
+
+/** Whether the type holds fractions. */
+export function isFloating(dtype: DType): boolean {
+  return dtype === "float32" || dtype === "float64" || dtype === "float16" || dtype === "bfloat16";
+}
+
+/** The typed arrays that tensors are made from and read into. 16-bit floats and booleans travel as raw bits. */
+export type TypedArray =
+  | Uint8Array<ArrayBuffer>
+  | Int8Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | BigInt64Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>;
+
+/** The element type that a typed array has unless another is asked for. */
+export function dtypeOf(array: TypedArray): DType {
+  if (array instanceof Float32Array) return "float32";
+  if (array instanceof Float64Array) return "float64";
+  if (array instanceof Uint8Array) return "uint8";
+  if (array instanceof BigInt64Array) return "int64";
+  if (array instanceof Int32Array) return "int32";
+  if (array instanceof Int16Array) return "int16";
+  if (array instanceof Int8Array) return "int8";
+  throw new TypeError("Cannot tell the dtype of a Uint16Array: say float16 or bfloat16");
+}
+
+/** A typed array of `length` elements that can hold elements of the type (bool: bytes; 16-bit floats: raw bits). */
+export function typedArrayFor(dtype: DType, length: number): TypedArray {
+  switch (dtype) {
+    case "float32":
+      return new Float32Array(length);
+    case "float64":
+      return new Float64Array(length);
+    case "uint8":
+    case "bool":
+      return new Uint8Array(length);
+    case "int64":
+      return new BigInt64Array(length);
+    case "int32":
+      return new Int32Array(length);
+    case "int16":
+      return new Int16Array(length);
+    case "int8":
+      return new Int8Array(length);
+    case "float16":
+    case "bfloat16":
+      return new Uint16Array(length);
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Operations on whole lists of tensors at once: one call for all parameters of a network, and on a GPU one kernel for
+ * many of them.
+ *
+ * @module
+ */
+
+import { callInPlace, callList } from "./operator.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** A list of tensors of which each corresponds to the same entry of the other lists. */
+export type TensorList = readonly Tensor[];
+
+/** a_i + alpha * b_i, as new tensors. */
+export function foreachAdd(a: TensorList, b: TensorList, alpha = 1): Tensor[] {
+  return callList("aten::_foreach_add.List", a, b, alpha);
+}
+/** a_i += alpha * b_i. */
+export function foreachAdd_(a: TensorList, b: TensorList, alpha = 1): void {
+  callInPlace("aten::_foreach_add_.List", a, b, alpha);
+}
+/** a_i += scalar. */
+export function foreachAddScalar_(a: TensorList, scalar: number): void {
+  callInPlace("aten::_foreach_add_.Scalar", a, scalar);
+}
+/** a_i *= scalar. */
+export function foreachMulScalar_(a: TensorList, scalar: number): void {
+  callInPlace("aten::_foreach_mul_.Scalar", a, scalar);
+}
+/** a_i *= b_i. */
+export function foreachMul_(a: TensorList, b: TensorList): void {
+  callInPlace("aten::_foreach_mul_.List", a, b);
+}
+/** a_i /= scalar. */
+export function foreachDivScalar_(a: TensorList, scalar: number): void {
+  callInPlace("aten::_foreach_div_.Scalar", a, scalar);
+}
+/** a_i += (b_i - a_i) * weight. */
+export function foreachLerp_(a: TensorList, b: TensorList, weight: number): void {
+  callInPlace("aten::_foreach_lerp_.Scalar", a, b, weight);
+}
+/** a_i += value * b_i * c_i. */
+export function foreachAddcmul_(a: TensorList, b: TensorList, c: TensorList, value: number): void {
+  callInPlace("aten::_foreach_addcmul_.Scalar", a, b, c, value);
+}
+/** a_i += value * b_i / c_i. */
+export function foreachAddcdiv_(a: TensorList, b: TensorList, c: TensorList, value: number): void {
+  callInPlace("aten::_foreach_addcdiv_.Scalar", a, b, c, value);
+}
+/** sqrt(a_i), as new tensors. */
+export function foreachSqrt(a: TensorList): Tensor[] {
+  return callList("aten::_foreach_sqrt", a);
+}
+/** Copies b_i into a_i. */
+export function foreachCopy_(a: TensorList, b: TensorList): void {
+  callInPlace("aten::_foreach_copy_", a, b);
+}
+/** The Euclidean norm of each tensor, as 0-dimensional tensors. */
+export function foreachNorm(a: TensorList): Tensor[] {
+  return callList("aten::_foreach_norm.Scalar", a, 2);
+}
