@@ -1,0 +1,103 @@
+/**
+ * CIFAR-10 and CIFAR-100 in their official binary form (Krizhevsky, "Learning multiple layers of features
+ * from tiny images", 2009). A file is a row of records without a header; a record is the label (CIFAR-10:
+ * one byte; CIFAR-100: coarse, then fine label) and 3072 bytes of pixels, the red, green and blue plane,
+ * row-major. Files may hold any number of records.
+ *
+ * @module
+ */
+
+import type { ImageDataset, Split } from "./dataset.ts";
+import { countRecords, findFiles, readFull } from "./binary.ts";
+
+/** Which of the two data sets. */
+export type CifarName = "cifar10" | "cifar100";
+
+/** How one of the data sets is stored. */
+interface CifarFormat {
+  readonly title: string;
+  readonly archiveFolder: string;
+  readonly files: Readonly<Record<Split, readonly string[]>>;
+  /** Bytes before the pixels; the last of them is the label. */
+  readonly labelBytes: number;
+  readonly classes: readonly string[];
+}
+
+const SIZE = 32;
+const PIXEL_BYTES = 3 * SIZE * SIZE;
+/** Records that are read at a time: about a megabyte. */
+const CHUNK_RECORDS = 340;
+
+const FORMATS: Readonly<Record<CifarName, CifarFormat>> = {
+  cifar10: {
+    title: "CIFAR-10",
+    archiveFolder: "cifar-10-batches-bin",
+    files: { train: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), test: ["test_batch.bin"] },
+    labelBytes: 1,
+    classes: "airplane automobile bird cat deer dog frog horse ship truck".split(" "),
+  },
+  cifar100: {
+    title: "CIFAR-100",
+    archiveFolder: "cifar-100-binary",
+    files: { train: ["train.bin"], test: ["test.bin"] },
+    labelBytes: 2,
+    classes: `
+      apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+      castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+      elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+      man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+      pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+      skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+      tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm`.trim().split(/\s+/),
+  },
+};
+
+/**
+ * Loads one split of CIFAR-10 or of CIFAR-100 with its fine labels.
+ *
+ * @param dataDir the folder with the `.bin` files, or the one that the official archive was unpacked in
+ * @throws {Deno.errors.NotFound} where files are missing
+ * @throws {RangeError} where a file is no whole number of records or holds a label that does not exist
+ */
+export function loadCifar(name: CifarName, dataDir: string, split: Split): ImageDataset {
+  const format = FORMATS[name];
+  const paths = findFiles({
+    dataset: format.title,
+    folder: dataDir,
+    archiveFolder: format.archiveFolder,
+    files: format.files[split],
+  });
+  const recordBytes = format.labelBytes + PIXEL_BYTES;
+  const counts = paths.map((path) => countRecords(format.title, path, recordBytes));
+  const count = counts.reduce((sum, records) => sum + records, 0);
+  const images = new Uint8Array(count * PIXEL_BYTES), labels = new Int32Array(count);
+  let first = 0;
+  for (const [i, path] of paths.entries()) {
+    const end = first + counts[i];
+    readRecords(format, path, images.subarray(first * PIXEL_BYTES), labels.subarray(first, end));
+    first = end;
+  }
+  return { name, split, images, labels, count, height: SIZE, width: SIZE, classes: format.classes };
+}
+
+/** Reads as many records of a file as there is room for labels; each byte is copied once, to its place. */
+function readRecords(format: CifarFormat, path: string, images: Uint8Array, labels: Int32Array): void {
+  const { labelBytes, classes } = format, recordBytes = labelBytes + PIXEL_BYTES;
+  const chunk = new Uint8Array(CHUNK_RECORDS * recordBytes);
+  using file = Deno.openSync(path);
+  for (let first = 0; first < labels.length; first += CHUNK_RECORDS) {
+    const records = Math.min(CHUNK_RECORDS, labels.length - first);
+    readFull(file, chunk.subarray(0, records * recordBytes), path);
+    for (let i = 0; i < records; i++) {
+      const pixels = i * recordBytes + labelBytes, label = chunk[pixels - 1];
+      if (label >= classes.length) {
+        throw new RangeError(
+          `Cannot read ${format.title} from ${path}: labels are 0 to ${classes.length - 1}, ` +
+            `record ${first + i} has ${label}`,
+        );
+      }
+      labels[first + i] = label;
+      images.set(chunk.subarray(pixels, pixels + PIXEL_BYTES), (first + i) * PIXEL_BYTES);
+    }
+  }
+}
