@@ -1,0 +1,58 @@
+/**
+ * Adam.
+ *
+ * @module
+ */
+
+import { noGrad } from "../torch/autograd.ts";
+import {
+  foreachAdd,
+  foreachAddcdiv_,
+  foreachAddcmul_,
+  foreachAddScalar_,
+  foreachDivScalar_,
+  foreachLerp_,
+  foreachMulScalar_,
+  foreachSqrt,
+} from "../torch/foreach.ts";
+import { Optimizer } from "./optimizer.ts";
+import type { ParameterGroup } from "./param_groups.ts";
+
+const BETA1 = 0.9;
+const BETA2 = 0.999;
+const EPS = 1e-8;
+
+/**
+ * Adam (Kingma and Ba, 2015) with an L2 penalty, step by step as `torch.optim.Adam`:
+ * g += weightDecay w; m = 0.9 m + 0.1 g; v = 0.999 v + 0.001 g^2; w -= lr m' / (sqrt(v') + 1e-8), where the primes stand
+ * for division by 1 - 0.9^t and 1 - 0.999^t.
+ */
+export class Adam extends Optimizer {
+  /** Steps taken so far, t. */
+  steps = 0;
+
+  constructor(groups: readonly ParameterGroup[]) {
+    super(groups, ["exp_avg", "exp_avg_sq"]);
+  }
+
+  override step(learningRate: number): void {
+    this.steps++;
+    noGrad(() => {
+      for (const group of this.groups) this.#stepGroup(group, learningRate);
+    });
+  }
+
+  #stepGroup(group: ParameterGroup, learningRate: number): void {
+    const { parameters, gradients, states } = this.active(group);
+    if (parameters.length === 0) return;
+    const g = group.weightDecay === 0 ? gradients : foreachAdd(gradients, parameters, group.weightDecay);
+    const m = states.map((state) => state.exp_avg), v = states.map((state) => state.exp_avg_sq);
+    foreachLerp_(m, g, 1 - BETA1);
+    foreachMulScalar_(v, BETA2);
+    foreachAddcmul_(v, g, g, 1 - BETA2);
+    const denominator = foreachSqrt(v);
+    foreachDivScalar_(denominator, Math.sqrt(1 - BETA2 ** this.steps));
+    foreachAddScalar_(denominator, EPS);
+    foreachAddcdiv_(parameters, m, denominator, -learningRate / (1 - BETA1 ** this.steps));
+  }
+}

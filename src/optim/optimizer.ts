@@ -1,0 +1,71 @@
+/**
+ * What every optimiser has in common.
+ *
+ * @module
+ */
+
+import { zerosLike } from "../torch/create.ts";
+import { keep } from "../torch/scope.ts";
+import type { Tensor } from "../torch/tensor.ts";
+import type { ParameterGroup } from "./param_groups.ts";
+
+/** What an optimiser remembers of one parameter, under PyTorch's names (`momentum_buffer`, `exp_avg`, ...). */
+export type ParameterState = Readonly<Record<string, Tensor>>;
+
+/** The parameters of a group that have a gradient now, their gradients and their states, entry by entry. */
+export interface Active {
+  readonly parameters: readonly Tensor[];
+  readonly gradients: readonly Tensor[];
+  readonly states: readonly ParameterState[];
+}
+
+/** Changes parameters by their gradients. Parameters without a gradient are left alone. */
+export abstract class Optimizer implements Disposable {
+  readonly groups: readonly ParameterGroup[];
+  readonly #states = new Map<string, ParameterState>();
+
+  /** @param stateNames the tensors that are remembered of each parameter, zeros at first */
+  constructor(groups: readonly ParameterGroup[], readonly stateNames: readonly string[]) {
+    this.groups = groups;
+  }
+
+  /** One step with the gradients that the parameters carry, at the learning rate given. Call it inside a `scope`. */
+  abstract step(learningRate: number): void;
+
+  /** What is remembered of a parameter; made when first asked for. */
+  state(name: string, parameter: Tensor): ParameterState {
+    let state = this.#states.get(name);
+    if (state === undefined) {
+      const entries = this.stateNames.map((key) => [key, keep(zerosLike(parameter).detach())] as const);
+      state = Object.fromEntries(entries);
+      this.#states.set(name, state);
+    }
+    return state;
+  }
+
+  /** What is remembered of each parameter that has been changed at least once, by the parameter's name. */
+  states(): ReadonlyMap<string, ParameterState> {
+    return this.#states;
+  }
+
+  /** Collects the parameters of a group that have a gradient. */
+  protected active(group: ParameterGroup): Active {
+    const parameters: Tensor[] = [], gradients: Tensor[] = [], states: ParameterState[] = [];
+    for (const [name, parameter] of group.parameters) {
+      const gradient = parameter.grad;
+      if (gradient === null) continue;
+      parameters.push(parameter);
+      gradients.push(gradient);
+      states.push(this.state(name, parameter));
+    }
+    return { parameters, gradients, states };
+  }
+
+  /** Frees what is remembered. */
+  [Symbol.dispose](): void {
+    for (const state of this.#states.values()) {
+      for (const tensor of Object.values(state)) tensor[Symbol.dispose]();
+    }
+    this.#states.clear();
+  }
+}
