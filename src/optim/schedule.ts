@@ -21,4 +21,4 @@ export function cosineSchedule(warmup: number, total: number): Schedule {
 }
 
 /** Always 1. */
-export const constantSchedule: Schedule = () => 1;
+export const constantSchedule: Schedule = (): number => 1;

@@ -59,13 +59,13 @@ const DEVICE_TYPES = { cpu: 0, cuda: 1 } as const;
 
 /**
  * Runs a synchronous body with autocast: convolutions and matrix products work in `dtype`, reductions in float32, as in
- * `torch.autocast`.
+ * `torch.autocast`; null switches it off inside another.
  *
  * @param device `cpu`, `cuda` or `cuda:N`
  */
-export function autocast<T>(device: string, dtype: DType, body: () => T): T {
+export function autocast<T>(device: string, dtype: DType | null, body: () => T): T {
   const type = DEVICE_TYPES[device.startsWith("cuda") ? "cuda" : "cpu"];
-  const before = native.stec_set_autocast(type, DTYPE_NUMBERS[dtype]);
+  const before = native.stec_set_autocast(type, dtype === null ? -1 : DTYPE_NUMBERS[dtype]);
   if (before === -2) throw nativeError("autocast");
   try {
     return body();

@@ -329,6 +329,10 @@ export class Tensor implements Disposable {
   gather(dim: number, index: Tensor): Tensor {
     return call("aten::gather", this, dim, index);
   }
+  /** A copy in which the elements that `index` names along `dim` are a value. */
+  scatter(dim: number, index: Tensor, value: number): Tensor {
+    return call("aten::scatter.value", this, dim, index, value);
+  }
   /** Reversed along the dimensions. */
   flip(...dims: readonly number[]): Tensor {
     return call("aten::flip", this, dims);
