@@ -1,0 +1,281 @@
+/**
+ * The flags of every command: the one source of their names, defaults, help and checks.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import {
+  anything,
+  choice,
+  dependent,
+  devices,
+  flag,
+  type FlagInfo,
+  folder,
+  formatValue,
+  infoOf,
+  integer,
+  limit,
+  number,
+  present,
+  text,
+  toggle,
+  whole,
+  widths,
+} from "./flag.ts";
+import {
+  ARCHITECTURES,
+  DATASETS,
+  type DataSettings,
+  type LossSettings,
+  type MachineSettings,
+  type ModelSettings,
+  ON_NAN,
+  OPTIMIZERS,
+  type OptimizerSettings,
+  type OutputSettings,
+  PRECISIONS,
+  type RunSettings,
+  SCHEDULERS,
+  type ViewSettings,
+} from "./settings.ts";
+
+/** One flag for each setting; `undefined` is a setting that other flags decide. */
+type Flags<S> = { readonly [K in keyof S]: z.ZodType<S[K] | undefined> };
+
+const data = {
+  dataset: flag(
+    choice(DATASETS),
+    "shapes",
+    "Images: shapes (made by the program), cifar10, cifar100, stl10, imagenet, " +
+      "folder (one sub-folder a class, or images without labels)",
+  ),
+  data_dir: flag(folder(), ".", "Where the data lies, or is downloaded to"),
+  download: flag(
+    present(),
+    false,
+    "Fetch CIFAR or STL-10 from its official address if it is not in data_dir",
+  ),
+  image_size: dependent(
+    whole({ min: 8 }),
+    "by data set",
+    "Side of the views in pixels; for folder and imagenet",
+  ),
+  batch_size: flag(whole({ min: 2 }), 1024, "Images in a batch, on each GPU"),
+  num_workers: flag(whole({ min: 0 }), 8, "Workers that decode images"),
+} satisfies Flags<DataSettings>;
+
+const model = {
+  arch: flag(choice(ARCHITECTURES), "resnet50", `Encoder: ${ARCHITECTURES.join(", ")}`),
+  width: flag(whole({ min: 1 }), 64, "Channels of the encoder's first stage; less for small machines"),
+  first_conv: dependent(
+    toggle(),
+    "by data set",
+    "Stem: 1 is a 7x7 convolution with stride 2, 0 a 3x3 with stride 1",
+  ),
+  maxpool1: dependent(toggle(), "by data set", "Stem: max-pooling after the first convolution"),
+  hidden_mlp: dependent(
+    whole({ min: 1 }),
+    "512 for resnet18 and resnet34, else 2048",
+    "Hidden width of the projection",
+  ),
+  feat_dim: flag(whole({ min: 1 }), 128, "Output width of the projection"),
+  projection_final_batch_norm: flag(toggle(), true, "BatchNorm after the projection"),
+  manip_hidden_mlp: flag(
+    widths(),
+    [512],
+    "Hidden widths of the manipulation head, such as 512,256; 0 for none",
+  ),
+  n_bins: flag(whole({ min: 2 }), 6, "Bins for each entry of the efference copy"),
+} satisfies Flags<ModelSettings>;
+
+const views = {
+  jitter_strength: dependent(
+    number({ min: 0, max: 2.5 }),
+    "0.5 for shapes and CIFAR, else 1",
+    "Strength of the colour changes",
+  ),
+  p_color_jitter: flag(number({ max: 1 }), 0.8, "Probability of the colour changes; negative: off"),
+  p_grayscale: flag(number({ max: 1 }), 0.2, "Probability of greyscale; negative: off"),
+  use_gaussian_blur: flag(toggle(), false, "Blur views, with probability 0.5"),
+  use_solarization: flag(
+    toggle(),
+    false,
+    "Solarise views, with probability 0.2; the manipulation loss leaves them out",
+  ),
+} satisfies Flags<ViewSettings>;
+
+const losses = {
+  discrimination_lambda: flag(number({ min: 0 }), 2, "Weight of the contrastive loss (NT-Xent)"),
+  manip_lambda: flag(number({ min: 0 }), 0, "Weight of the manipulation loss: 0 is SimCLR, more is S-TEC"),
+  supervised_lambda: flag(number(), 1, "Weight of the supervised head's loss; 0 or less: none"),
+  stop_gradient: flag(
+    choice([0, 1, 2]),
+    1,
+    "0: labels reach the encoder; 1: only the supervised head; 2: linear evaluation, the encoder is frozen",
+  ),
+  temperature: flag(number({ above: 0 }), 0.1, "Temperature of NT-Xent"),
+  reinitialize_supervised_head: flag(
+    toggle(),
+    false,
+    "Take only the weights from ckpt_path and start with a fresh supervised head",
+  ),
+} satisfies Flags<LossSettings>;
+
+const optimizer = {
+  optimizer: flag(choice(OPTIMIZERS), "lars", "Optimiser"),
+  learning_rate: flag(number({ min: 0 }), 1e-3, "Highest learning rate"),
+  weight_decay: flag(number({ min: 0 }), 1e-6, "Weight decay"),
+  nesterov: flag(toggle(), false, "Nesterov's momentum"),
+  exclude_bn_bias: flag(present(), false, "No weight decay on biases and BatchNorm, for sgd and adam too"),
+  lr_scheduler: flag(
+    choice(SCHEDULERS),
+    "cosine",
+    "Schedule: warm-up, then cosine; or a constant learning rate",
+  ),
+  warmup_epochs: flag(whole({ min: 0 }), 10, "Epochs in which the learning rate rises from 0"),
+  max_epochs: flag(whole({ min: 1 }), 1000, "Epochs to train for"),
+  max_steps: flag(limit(), -1, "Steps to train for at most; -1: no limit"),
+} satisfies Flags<OptimizerSettings>;
+
+const machine = {
+  gpus: dependent(devices(), "1 where there is a GPU, else 0", "GPUs of this machine; 0: CPU"),
+  num_nodes: flag(whole({ min: 1 }), 1, "Machines that work together"),
+  fp32: flag(present(), false, "Compute in 32 bits: --precision fp32"),
+  precision: flag(
+    choice(PRECISIONS),
+    "auto",
+    "What the network computes in; auto is the best 16-bit type of the device",
+  ),
+  seed: flag(integer(), 42, "Every random number follows from it: same seed, same run"),
+} satisfies Flags<MachineSettings>;
+
+const output = {
+  ckpt_path: flag(text("<file>"), "", "Checkpoint to continue from, or to take the weights from"),
+  results_path: flag(folder(), "./default_model", "Folder for checkpoints, logs and flags.json"),
+  comment: flag(text("<text>"), "", "A remark, kept in flags.json"),
+} satisfies Flags<OutputSettings>;
+
+const run = {
+  resume: flag(
+    present(),
+    false,
+    "Continue from the newest whole checkpoint in results_path, if there is one",
+  ),
+  save_every: flag(whole({ min: 0 }), 0, "Save every so many steps; 0: at the end of an epoch only"),
+  keep: flag(whole({ min: 1 }), 2, "How many of the newest checkpoints stay, besides the best"),
+  on_nan: flag(choice(ON_NAN), "stop", "If the loss is not finite: stop, or go back to the last checkpoint"),
+  log_every: flag(whole({ min: 1 }), 10, "Steps between two entries in the log"),
+} satisfies Flags<RunSettings>;
+
+/** Flags of the reference's program that do nothing, there or here. */
+const ignored = {
+  online_ft: dependent(anything(""), "", "The supervised head always learns along"),
+  fast_dev_run: dependent(anything("[number]"), "", "Use --max_steps instead"),
+  gaussian_blur: dependent(anything(""), "", "Use --use_gaussian_blur instead"),
+  start_lr: dependent(anything("<number>"), "", "The warm-up starts at 0"),
+  final_lr: dependent(anything("<number>"), "", "The schedule ends at 0"),
+};
+
+/** The names of the flags that do nothing. */
+export const IGNORED: readonly string[] = Object.keys(ignored);
+
+/** What `eval` sets otherwise: any batch will do, nothing is learnt, and nothing is written unless asked for. */
+const evaluation = {
+  batch_size: flag(whole({ min: 1 }), 1024, "Images in a batch"),
+  lr_scheduler: flag(choice(SCHEDULERS), "none", "No effect"),
+  ckpt_path: flag(text("<file>"), "", "Checkpoint to evaluate: needed"),
+  results_path: flag(
+    text("<folder>"),
+    "",
+    "Folder for eval_flags.json and eval_results.json; none: nothing is written",
+  ),
+};
+
+/**
+ * The flags of `train` in one schema.
+ *
+ * @internal
+ */
+export const trainSchema = z.strictObject({
+  ...data,
+  ...model,
+  ...views,
+  ...losses,
+  ...optimizer,
+  ...machine,
+  ...output,
+  ...run,
+});
+
+/**
+ * The flags of `eval` in one schema.
+ *
+ * @internal
+ */
+export const evalSchema = z.strictObject({
+  ...data,
+  ...model,
+  ...views,
+  ...losses,
+  ...optimizer,
+  ...machine,
+  ...output,
+  ...evaluation,
+});
+
+/** The commands that have flags. */
+export type CommandName = "train" | "eval";
+
+/** A flag by its name. */
+export interface Flag extends FlagInfo {
+  /** The name, without dashes before it. */
+  readonly name: string;
+}
+
+/** Flags that belong together. */
+export interface FlagSection {
+  /** What they are about. */
+  readonly title: string;
+  /** The flags. */
+  readonly flags: readonly Flag[];
+  /** Whether they change what the command does; if not, they are accepted all the same. */
+  readonly effective: boolean;
+}
+
+/** The sections in the order of the help, and which commands they have an effect on. */
+const SECTIONS: readonly { title: string; group: z.ZodRawShape; on: readonly CommandName[] }[] = [
+  { title: "Data", group: data, on: ["train", "eval"] },
+  { title: "Model", group: model, on: ["train", "eval"] },
+  { title: "Objective", group: losses, on: ["train"] },
+  { title: "Views", group: views, on: ["train"] },
+  { title: "Optimiser", group: optimizer, on: ["train"] },
+  { title: "Machine", group: machine, on: ["train", "eval"] },
+  { title: "Checkpoints and results", group: output, on: ["train", "eval"] },
+  { title: "Training run", group: run, on: ["train"] },
+  { title: "Accepted, without effect", group: ignored, on: [] },
+];
+
+/** All flags that a command accepts, in sections. */
+export function flagSections(command: CommandName): FlagSection[] {
+  const shape: z.ZodRawShape = { ...(command === "train" ? trainSchema : evalSchema).shape, ...ignored };
+  return SECTIONS.map(({ title, group, on }) => ({
+    title,
+    flags: Object.keys(group).filter((name) => name in shape)
+      .map((name) => ({ name, ...infoOf(shape[name] as z.ZodType) })),
+    effective: on.includes(command),
+  })).filter(({ flags }) => flags.length > 0);
+}
+
+/** Settings as words of a command line; reading them gives the same settings. */
+export function toArguments(settings: { readonly [name: string]: unknown }): string[] {
+  const flags = new Map(
+    flagSections("train").flatMap((section) => section.flags.map((flag) => [flag.name, flag])),
+  );
+  return Object.entries(settings).flatMap(([name, value]) => {
+    if (flags.get(name)?.placeholder === "") return value ? [`--${name}`] : [];
+    const text = formatValue(value);
+    return text === "" || text.startsWith("--") ? [`--${name}=${text}`] : [`--${name}`, text];
+  });
+}

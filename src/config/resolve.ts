@@ -1,0 +1,173 @@
+/**
+ * From flags to settings: what was given, then the demonstration's or the command's defaults, then what depends
+ * on the data set and the architecture; and whether all of it goes together.
+ *
+ * @module
+ */
+
+import type { z } from "zod";
+import { UsageError } from "../errors.ts";
+import { infoOf } from "./flag.ts";
+import { type CommandName, evalSchema, flagSections, IGNORED, toArguments, trainSchema } from "./flags.ts";
+import type { Architecture, DatasetName, EvalSettings, TrainSettings } from "./settings.ts";
+
+/** Flags as they were given, by name: values as text from a command line, or as they are in `flags.json`. */
+export type GivenFlags = { readonly [name: string]: unknown };
+
+/** What `train` and `eval` use instead of their defaults when no data set is named. */
+export const DEMONSTRATION: Partial<TrainSettings> = {
+  dataset: "shapes",
+  arch: "resnet18",
+  width: 16,
+  feat_dim: 64,
+  batch_size: 256,
+  manip_lambda: 1,
+  temperature: 0.5,
+  learning_rate: 1,
+  warmup_epochs: 1,
+  max_epochs: 8,
+};
+
+/** What follows from the data set: method.md, sections 1 and 2. */
+const BY_DATASET: { readonly [K in DatasetName]: DatasetDefaults } = {
+  shapes: { image_size: 32, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
+  cifar10: { image_size: 32, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
+  cifar100: { image_size: 32, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
+  stl10: { image_size: 96, first_conv: true, maxpool1: false, jitter_strength: 1 },
+  imagenet: { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 },
+  folder: { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 },
+};
+
+/** The encoders made of basic blocks, whose features are 512 wide. */
+const SHALLOW: readonly Architecture[] = ["resnet18", "resnet34"];
+
+type DatasetDefaults = Pick<TrainSettings, "image_size" | "first_conv" | "maxpool1" | "jitter_strength">;
+
+/** The data sets whose images have any size, and are scaled to `image_size`. */
+const ANY_SIZE: readonly DatasetName[] = ["imagenet", "folder"];
+/** The data sets with an official address that needs no account. */
+const DOWNLOADABLE: readonly DatasetName[] = ["cifar10", "cifar100", "stl10"];
+
+/**
+ * The settings of a training run.
+ *
+ * @throws {UsageError} if a flag is unknown, its value is of the wrong kind, or flags contradict each other
+ */
+export function resolveTrain(given: GivenFlags): TrainSettings {
+  const flags = parse(trainSchema, withDefaults("train", given));
+  const settings: TrainSettings = { ...flags, ...fillIn(flags) };
+  if (settings.stop_gradient === 2 && settings.supervised_lambda <= 0) {
+    throw new UsageError(
+      "Cannot train with --stop_gradient 2, where only the supervised head learns, " +
+        `and --supervised_lambda ${settings.supervised_lambda}, which leaves it out`,
+    );
+  }
+  const { discrimination_lambda, manip_lambda, supervised_lambda } = settings;
+  if (discrimination_lambda === 0 && manip_lambda === 0 && supervised_lambda <= 0) {
+    throw new UsageError(
+      "Cannot train: discrimination_lambda, manip_lambda and supervised_lambda leave no loss; " +
+        "at least one must be above 0",
+    );
+  }
+  return settings;
+}
+
+/**
+ * The settings of an evaluation.
+ *
+ * @throws {UsageError} as {@linkcode resolveTrain}, and if there is no checkpoint to evaluate
+ */
+export function resolveEval(given: GivenFlags): EvalSettings {
+  const flags = parse(evalSchema, withDefaults("eval", given));
+  if (flags.ckpt_path === "") throw new UsageError("Cannot evaluate: --ckpt_path must name a checkpoint");
+  return { ...flags, ...fillIn(flags) };
+}
+
+/** What a user should know about the flags that were given, one sentence each. */
+export function notesOn(command: CommandName, given: GivenFlags): string[] {
+  const notes: string[] = [];
+  if (given.dataset === undefined) {
+    const defaults = Object.entries(demonstration(command)).filter(([name]) => given[name] === undefined);
+    const words = toArguments(Object.fromEntries(defaults));
+    notes.push(`No --dataset: this is the built-in demonstration, with ${words.join(" ")}`);
+  }
+  const without = flagSections(command).filter(({ effective }) => !effective)
+    .flatMap(({ flags }) => flags).filter(({ name }) => given[name] !== undefined);
+  if (without.length > 0) {
+    notes.push(`Without effect on ${command}: ${without.map(({ name }) => `--${name}`).join(" ")}`);
+  }
+  if (command === "train") {
+    const { lr_scheduler, warmup_epochs, max_epochs } = resolveTrain(given);
+    if (lr_scheduler === "cosine" && warmup_epochs >= max_epochs) {
+      notes.push(
+        `The learning rate only rises: --warmup_epochs ${warmup_epochs} is not below --max_epochs ${max_epochs}`,
+      );
+    }
+  }
+  return notes;
+}
+
+/** What the demonstration sets of the flags that have an effect on `command`. */
+function demonstration(command: CommandName): GivenFlags {
+  const names = flagSections(command).filter(({ effective }) => effective)
+    .flatMap(({ flags }) => flags.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(DEMONSTRATION).filter(([name]) => names.includes(name)));
+}
+
+function withDefaults(command: CommandName, given: GivenFlags): GivenFlags {
+  const present = Object.fromEntries(
+    Object.entries(given).filter(([name, value]) => value !== undefined && !IGNORED.includes(name)),
+  );
+  return present.dataset === undefined ? { ...demonstration(command), ...present } : present;
+}
+
+function parse<T extends z.ZodRawShape>(schema: z.ZodObject<T>, flags: GivenFlags): z.output<z.ZodObject<T>> {
+  const result = schema.safeParse(flags);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue.code === "unrecognized_keys") throw new UsageError(`Unknown flag --${issue.keys[0]}`);
+  const name = String(issue.path[0]);
+  const { expected } = infoOf(schema.shape[name] as unknown as z.ZodType);
+  throw new UsageError(`Cannot use --${name} ${show(flags[name])}: it takes ${expected}`);
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" && /^\S+$/.test(value) ? value : JSON.stringify(value);
+}
+
+type ParsedFlags = z.output<typeof evalSchema>;
+
+/** What follows from other flags, where it was not given itself. */
+function fillIn(flags: ParsedFlags) {
+  const byDataset = BY_DATASET[flags.dataset];
+  const precision = flags.fp32 ? "fp32" : flags.precision;
+  refuseContradictions(flags);
+  return {
+    image_size: flags.image_size ?? byDataset.image_size,
+    first_conv: flags.first_conv ?? byDataset.first_conv,
+    maxpool1: flags.maxpool1 ?? byDataset.maxpool1,
+    jitter_strength: flags.jitter_strength ?? byDataset.jitter_strength,
+    hidden_mlp: flags.hidden_mlp ?? (SHALLOW.includes(flags.arch) ? 512 : 2048),
+    gpus: flags.gpus ?? "auto",
+    precision,
+    fp32: precision === "fp32",
+  } as const;
+}
+
+function refuseContradictions({ dataset, image_size, download, fp32, precision }: ParsedFlags): void {
+  if (fp32 && precision !== "auto" && precision !== "fp32") {
+    throw new UsageError(`Cannot combine --fp32 with --precision ${precision}: leave one of them out`);
+  }
+  const ownSize = BY_DATASET[dataset].image_size;
+  if (image_size !== undefined && image_size !== ownSize && !ANY_SIZE.includes(dataset)) {
+    throw new UsageError(
+      `Cannot use --image_size ${image_size} with --dataset ${dataset}, whose images are ${ownSize} pixels wide: ` +
+        `it is for ${ANY_SIZE.join(" and ")}`,
+    );
+  }
+  if (download && !DOWNLOADABLE.includes(dataset)) {
+    throw new UsageError(
+      `Cannot download --dataset ${dataset}: --download is for ${DOWNLOADABLE.join(", ")}`,
+    );
+  }
+}
