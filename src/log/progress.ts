@@ -53,8 +53,8 @@ export function formatDuration(seconds: number): string {
 }
 
 /**
- * Progress as one line. With a width, the line is at most that long: it begins with a bar where one fits,
- * and loses its last parts where they do not.
+ * Progress as one line. With a width, the line is at most that long: it begins with a bar where one fits
+ * beside all parts, and loses its last parts where they do not fit themselves.
  */
 export function renderProgress(progress: Progress, width = Infinity): string {
   const { epoch, epochs, step, steps, values } = progress;
@@ -66,8 +66,9 @@ export function renderProgress(progress: Progress, width = Infinity): string {
     `${formatDuration(progress.secondsLeft)} left`,
     `data ${(100 * progress.waitingShare).toFixed(0)}%`,
   ];
+  const room = width - parts.join("  ").length - 4;
   while (parts.length > 1 && parts.join("  ").length > width) parts.pop();
-  const text = parts.join("  "), room = width - text.length - 4;
+  const text = parts.join("  ");
   if (room < BAR_MIN || !Number.isFinite(width)) return text.slice(0, width);
   const length = Math.min(BAR_MAX, room), filled = steps > 0 ? Math.round(length * step / steps) : 0;
   return `[${"=".repeat(filled)}${" ".repeat(length - filled)}]  ${text}`;
