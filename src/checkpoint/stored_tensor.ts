@@ -153,23 +153,41 @@ export class StoredTensor implements TensorSource, Layout {
 
   /** The elements in row-major order without gaps, whatever the strides. Checks the stored checksum. */
   read(): Uint8Array<ArrayBuffer> {
-    if (this.isContiguous) return this.readSpan();
     const bytes = new Uint8Array(this.byteLength);
-    gather(this, ITEM_BYTES[this.dtype], this.storage, bytes);
-    this.storage.verify();
+    this.readInto(bytes);
     return bytes;
   }
 
-  /**
-   * The stored bytes from the first to the last element, for who can use the strides: without gaps in another order
-   * (`channels_last`) where their number is {@linkcode StoredTensor.byteLength}. Checks the stored checksum.
-   */
-  readSpan(): Uint8Array<ArrayBuffer> {
-    const item = ITEM_BYTES[this.dtype];
-    const bytes = new Uint8Array(spanOf(this.shape, this.strides) * item);
-    this.storage.readInto(this.storageOffset * item, bytes);
+  /** As {@linkcode StoredTensor.read}, into memory of the caller's: as many bytes, at a multiple of the item's size. */
+  readInto(target: Uint8Array): void {
+    this.#checkTarget(target, this.byteLength);
+    if (this.isContiguous) this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
+    else gather(this, ITEM_BYTES[this.dtype], this.storage, target);
     this.storage.verify();
-    return bytes;
+  }
+
+  /** The number of bytes that {@linkcode StoredTensor.readSpanInto} fills. */
+  get spanByteLength(): number {
+    return spanOf(this.shape, this.strides) * ITEM_BYTES[this.dtype];
+  }
+
+  /**
+   * Fills `target` with the stored bytes from the first to the last element, for who can use the strides: where they are
+   * as many as {@linkcode StoredTensor.byteLength}, these are the elements in another order (`channels_last`).
+   * Checks the stored checksum.
+   */
+  readSpanInto(target: Uint8Array): void {
+    this.#checkTarget(target, this.spanByteLength);
+    this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
+    this.storage.verify();
+  }
+
+  #checkTarget(target: Uint8Array, wanted: number): void {
+    if (target.length !== wanted) {
+      throw new RangeError(
+        `Cannot read a ${this.dtype} tensor of shape [${this.shape}] into ${target.length} bytes: it takes ${wanted}`,
+      );
+    }
   }
 }
 
@@ -186,7 +204,7 @@ interface Axis {
 type Words = Uint8Array | Uint16Array | Uint32Array;
 
 /** The bytes as unsigned words of 1, 2 or 4 bytes: copying through floats could change a NaN. */
-function asWords(bytes: Uint8Array<ArrayBuffer>, size: number): Words {
+function asWords(bytes: Uint8Array, size: number): Words {
   const length = Math.floor(bytes.length / size);
   if (size === 1) return bytes;
   return size === 2
@@ -195,7 +213,7 @@ function asWords(bytes: Uint8Array<ArrayBuffer>, size: number): Words {
 }
 
 /** Copies a strided tensor into row-major order, walking through the storage from front to back. */
-function gather(layout: Layout, item: number, storage: Storage, target: Uint8Array<ArrayBuffer>): void {
+function gather(layout: Layout, item: number, storage: Storage, target: Uint8Array): void {
   if (target.length === 0) return;
   const word = Math.min(item, 4), words = item / word;
   const to = contiguousStrides(layout.shape);
