@@ -1,0 +1,101 @@
+/**
+ * Decides what the native library is built from, without running anything.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { cudaHeaders, sharedLibraries } from "./cuda.ts";
+import { type Environment, exists, namesIn } from "./environment.ts";
+import type { Libtorch } from "./libtorch.ts";
+import type { NativeManifest } from "./manifest.ts";
+
+/** What is to be built. */
+export interface BuildPlan {
+  /** What to build against. */
+  readonly libtorch: Libtorch;
+  /** The folder of the sources. */
+  readonly native: string;
+  /** The sources of the shim. */
+  readonly core: readonly string[];
+  /** The sources of the library for CUDA; none where it cannot be built. */
+  readonly cuda: readonly string[];
+  /** Why there is no library for CUDA, `null` where there is one. */
+  readonly cudaMissing: string | null;
+  /** Folders of headers. */
+  readonly includes: readonly string[];
+  /** Folders of libraries. */
+  readonly libraries: readonly string[];
+  /** All files of `native` by name. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Names the result; it differs where the sources, libtorch or the choice of compiler differ. */
+  readonly key: string;
+}
+
+/** Names whatever `parts` hold by their hash. */
+export async function hashOf(...parts: unknown[]): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(parts));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex().slice(0, 24);
+}
+
+function whyNoCuda(
+  libtorch: Libtorch,
+  sources: readonly string[],
+  missing: readonly string[],
+): string | null {
+  if (libtorch.flavour === "cpu") return `libtorch from ${libtorch.source} is built for the CPU only`;
+  if (sources.length === 0) return "this version has no sources for it";
+  if (missing.length === 0) return null;
+  return `headers of CUDA are missing (${
+    missing.join(", ")
+  }): name a CUDA toolkit with NCCL in CUDA_HOME, or use ` +
+    "a PyTorch installed with pip, which brings them (LIBTORCH_USE_PYTORCH=1)";
+}
+
+/** Plans what to build from the sources in the folder `native`: `cuda*.cpp` are the library for CUDA, the rest the shim. */
+export async function planBuild(
+  native: string,
+  libtorch: Libtorch,
+  environment: Environment,
+): Promise<BuildPlan> {
+  const files = namesIn(native).filter((name) => /\.(cpp|h)$/.test(name));
+  const texts = new Map(files.map((name) => [name, Deno.readTextFileSync(join(native, name))]));
+  const sources = files.filter((name) => name.endsWith(".cpp"));
+  if (sources.length === 0) {
+    throw new Error(`Cannot build the native library: there are no sources in ${native}`);
+  }
+  const cuda = sources.filter((name) => name.startsWith("cuda"));
+  const headers = cudaHeaders(libtorch.nvidia, environment);
+  const cudaMissing = whyNoCuda(libtorch, cuda, headers.missing);
+  const torch = join(libtorch.folder, "include");
+  const includes = [torch, join(torch, "torch/csrc/api/include"), ...(cudaMissing ? [] : headers.includes)];
+  const libraries = [libtorch.folder, ...libtorch.nvidia].map((folder) => join(folder, "lib")).filter(exists);
+  // The compiler's version is left out: what is built stays good, even where there is no compiler any more.
+  const compiler = environment.get("CXX") ?? "";
+  return {
+    libtorch,
+    native,
+    core: sources.filter((name) => !name.startsWith("cuda")),
+    cuda: cudaMissing ? [] : cuda,
+    cudaMissing,
+    includes,
+    libraries,
+    texts,
+    key: await hashOf(libtorch.identity, includes, libraries, compiler, [...texts]),
+  };
+}
+
+/** The manifest of a plan that is built in the folder `build`. */
+export function manifestOf({ libtorch, key, cudaMissing }: BuildPlan, build: string): NativeManifest {
+  return {
+    shim: join(build, key, "libstec.so"),
+    cudaShim: cudaMissing === null ? join(build, key, "libstec_cuda.so") : null,
+    cudaMissing,
+    libtorch: libtorch.folder,
+    source: libtorch.source,
+    version: libtorch.version,
+    flavour: libtorch.flavour,
+    // A CUDA build's CPU library needs these two, and looks for them only where pip would have put them.
+    preload: sharedLibraries(libtorch.nvidia.map((folder) => join(folder, "lib")), ["libcudart", "libcupti"]),
+  };
+}

@@ -1,0 +1,82 @@
+/**
+ * Gets libtorch and the native library ready: what `deno task setup` does.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { type Environment, exists, REPOSITORY } from "./environment.ts";
+import { isWhole } from "./folder.ts";
+import { findLibtorch, inspectCache, type Libtorch } from "./libtorch.ts";
+import {
+  cacheBuildFolder,
+  manifestPath,
+  type NativeManifest,
+  ownBuildFolder,
+  readManifest,
+} from "./manifest.ts";
+import { type BuildPlan, manifestOf, planBuild } from "./plan.ts";
+import type { Progress } from "./progress.ts";
+
+/** Whether files can be made in `folder`, which is made if need be. */
+function isWritable(folder: string): boolean {
+  try {
+    Deno.mkdirSync(folder, { recursive: true });
+    Deno.removeSync(Deno.makeTempFileSync({ dir: folder }));
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
+async function getLibtorch(environment: Environment, progress: Progress): Promise<Libtorch> {
+  const found = await findLibtorch(environment);
+  if (found !== null) return found;
+  // Loaded only where it is needed: the set-up runs before every training, mostly with nothing to do.
+  const { fetchLibtorch } = await import("./fetch.ts");
+  return inspectCache(await fetchLibtorch(environment, progress), environment);
+}
+
+function serialized(plan: BuildPlan, build: string): string {
+  return JSON.stringify(manifestOf(plan, build), null, 2) + "\n";
+}
+
+/** Whether `plan` is built in the folder `build`, and said to be. */
+function isReady(plan: BuildPlan, build: string): boolean {
+  const path = manifestPath(build);
+  return isWhole(join(build, plan.key)) && exists(path) &&
+    Deno.readTextFileSync(path) === serialized(plan, build);
+}
+
+/**
+ * Finds or fetches libtorch, compiles the native library of `repository`, and records both for the program. Does
+ * nothing where that is done already, or where STEC_NATIVE names a library that somebody else has set up.
+ */
+export async function setUp(
+  environment: Environment,
+  progress: Progress,
+  repository: string = REPOSITORY,
+): Promise<NativeManifest> {
+  if (Deno.build.os !== "linux") throw new Error(`Cannot set up on ${Deno.build.os}: S-TEC needs Linux`);
+  if (environment.get("STEC_NATIVE")) return readManifest(environment, repository);
+  const libtorch = await getLibtorch(environment, progress);
+  const plan = await planBuild(join(repository, "native"), libtorch, environment);
+  const own = ownBuildFolder(repository);
+  const other = cacheBuildFolder(repository, environment);
+  const inForce = exists(manifestPath(other)) ? other : own;
+  if (isReady(plan, inForce)) return manifestOf(plan, inForce);
+
+  const { build } = await import("./compile.ts");
+  const folder = isWritable(own) ? own : other;
+  await build(plan, folder, environment, progress);
+  await Deno.writeTextFile(`${manifestPath(folder)}.${plan.key}`, serialized(plan, folder));
+  await Deno.rename(`${manifestPath(folder)}.${plan.key}`, manifestPath(folder));
+  if (folder === own && exists(manifestPath(other))) await Deno.remove(manifestPath(other));
+  const manifest = manifestOf(plan, folder);
+  progress.say(`Ready: libtorch ${manifest.version} (${manifest.flavour}) from ${manifest.source}`);
+  if (libtorch.flavour === "cuda" && plan.cudaMissing) {
+    progress.say(`CUDA is not available: ${plan.cudaMissing}`);
+  }
+  return manifest;
+}
