@@ -219,7 +219,9 @@ class Pickler {
   }
 
   #raw(bytes: Uint8Array): void {
-    this.#bytes.set(bytes, this.#reserve(bytes.length));
+    // First reserve: that may replace the buffer.
+    const start = this.#reserve(bytes.length);
+    this.#bytes.set(bytes, start);
   }
 
   #reserve(length: number): number {

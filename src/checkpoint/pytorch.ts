@@ -48,7 +48,7 @@ function formOf(file: ByteFile): PyTorchFile["form"] {
   const head = file.read(0, Math.min(file.size, 64));
   if (head[0] === 0x50 && head[1] === 0x4b) return "zip";
   if (isLegacy(head)) return "legacy";
-  throw new TypeError("it is neither a zip archive nor the older form of torch.save");
+  throw new TypeError("it is neither a zip archive nor the older form of torch.save, so no PyTorch file");
 }
 
 function readZipForm(file: ByteFile): Pick<PyTorchFile, "root" | "metadata"> {
