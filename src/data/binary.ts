@@ -64,9 +64,9 @@ export function countRecords(dataset: string, path: string, recordBytes: number)
  *
  * @throws {Deno.errors.UnexpectedEof} where the file ends before that
  */
-export function readFull(file: Deno.FsFile, buffer: Uint8Array, path: string): void {
+export async function readFull(file: Deno.FsFile, buffer: Uint8Array, path: string): Promise<void> {
   for (let filled = 0; filled < buffer.length;) {
-    const read = file.readSync(buffer.subarray(filled));
+    const read = await file.read(buffer.subarray(filled));
     if (read === null) {
       throw new Deno.errors.UnexpectedEof(
         `Cannot read ${path}: it ended ${buffer.length - filled} bytes early; was it changed meanwhile?`,

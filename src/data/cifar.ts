@@ -59,7 +59,7 @@ const FORMATS: Readonly<Record<CifarName, CifarFormat>> = {
  * @throws {Deno.errors.NotFound} where files are missing
  * @throws {RangeError} where a file is no whole number of records or holds a label that does not exist
  */
-export function loadCifar(name: CifarName, dataDir: string, split: Split): ImageDataset {
+export async function loadCifar(name: CifarName, dataDir: string, split: Split): Promise<ImageDataset> {
   const format = FORMATS[name];
   const paths = findFiles({
     dataset: format.title,
@@ -74,20 +74,25 @@ export function loadCifar(name: CifarName, dataDir: string, split: Split): Image
   let first = 0;
   for (const [i, path] of paths.entries()) {
     const end = first + counts[i];
-    readRecords(format, path, images.subarray(first * PIXEL_BYTES), labels.subarray(first, end));
+    await readRecords(format, path, images.subarray(first * PIXEL_BYTES), labels.subarray(first, end));
     first = end;
   }
   return { name, split, images, labels, count, height: SIZE, width: SIZE, classes: format.classes };
 }
 
 /** Reads as many records of a file as there is room for labels; each byte is copied once, to its place. */
-function readRecords(format: CifarFormat, path: string, images: Uint8Array, labels: Int32Array): void {
+async function readRecords(
+  format: CifarFormat,
+  path: string,
+  images: Uint8Array,
+  labels: Int32Array,
+): Promise<void> {
   const { labelBytes, classes } = format, recordBytes = labelBytes + PIXEL_BYTES;
   const chunk = new Uint8Array(CHUNK_RECORDS * recordBytes);
   using file = Deno.openSync(path);
   for (let first = 0; first < labels.length; first += CHUNK_RECORDS) {
     const records = Math.min(CHUNK_RECORDS, labels.length - first);
-    readFull(file, chunk.subarray(0, records * recordBytes), path);
+    await readFull(file, chunk.subarray(0, records * recordBytes), path);
     for (let i = 0; i < records; i++) {
       const pixels = i * recordBytes + labelBytes, label = chunk[pixels - 1];
       if (label >= classes.length) {

@@ -8,14 +8,17 @@ function records(labels: readonly (readonly number[])[]): Uint8Array {
 }
 
 /** A folder in official layout with files of the given contents, gone after `use`. */
-function withFolder(files: Record<string, Uint8Array>, use: (folder: string) => void): void {
+async function withFolder(
+  files: Record<string, Uint8Array>,
+  use: (folder: string) => Promise<void>,
+): Promise<void> {
   const folder = Deno.makeTempDirSync();
   try {
     for (const [name, bytes] of Object.entries(files)) {
       Deno.mkdirSync(`${folder}/${name.split("/")[0]}`, { recursive: true });
       Deno.writeFileSync(`${folder}/${name}`, bytes);
     }
-    use(folder);
+    await use(folder);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -23,14 +26,14 @@ function withFolder(files: Record<string, Uint8Array>, use: (folder: string) => 
 
 const TEN = "cifar-10-batches-bin", HUNDRED = "cifar-100-binary";
 
-Deno.test("cifar: files of different lengths follow each other in order", () => {
+Deno.test("cifar: files of different lengths follow each other in order", async () => {
   const files: Record<string, Uint8Array> = {};
   for (let i = 1; i <= 5; i++) {
     files[`${TEN}/data_batch_${i}.bin`] = records(Array.from({ length: i }, (_, j) => [(i + j) % 10]));
   }
-  withFolder(files, (folder) => {
+  await withFolder(files, async (folder) => {
     for (const dataDir of [folder, `${folder}/${TEN}`]) {
-      const data = loadCifar("cifar10", dataDir, "train");
+      const data = await loadCifar("cifar10", dataDir, "train");
       assert.equal(data.count, 15);
       assert.deepEqual([...data.labels!], [1, 2, 3, 3, 4, 5, 4, 5, 6, 7, 5, 6, 7, 8, 9]);
       assert.equal(data.images.length, 15 * 3072);
@@ -40,10 +43,10 @@ Deno.test("cifar: files of different lengths follow each other in order", () => 
   });
 });
 
-Deno.test("cifar: CIFAR-100 takes the fine label, also over more records than are read at a time", () => {
+Deno.test("cifar: CIFAR-100 takes the fine label, also over more records than are read at a time", async () => {
   const labels = Array.from({ length: 700 }, (_, i) => [i % 20, i % 100]);
-  withFolder({ [`${HUNDRED}/test.bin`]: records(labels) }, (folder) => {
-    const data = loadCifar("cifar100", folder, "test");
+  await withFolder({ [`${HUNDRED}/test.bin`]: records(labels) }, async (folder) => {
+    const data = await loadCifar("cifar100", folder, "test");
     assert.deepEqual([...data.labels!], labels.map(([, fine]) => fine));
     assert.deepEqual(data.images.subarray(699 * 3072), records([[0]]).subarray(1).map((v) => v + 7 * 699));
     assert.equal(data.classes.length, 100);
@@ -52,7 +55,7 @@ Deno.test("cifar: CIFAR-100 takes the fine label, also over more records than ar
   });
 });
 
-Deno.test("cifar: what is wrong with the files is said in one sentence", () => {
+Deno.test("cifar: what is wrong with the files is said in one sentence", async () => {
   const cases: readonly [CifarName, Uint8Array, RegExp][] = [
     [
       "cifar10",
@@ -66,22 +69,22 @@ Deno.test("cifar: what is wrong with the files is said in one sentence", () => {
   ];
   for (const [name, bytes, message] of cases) {
     const file = name === "cifar10" ? `${TEN}/test_batch.bin` : `${HUNDRED}/test.bin`;
-    withFolder({ [file]: bytes }, (folder) => {
-      assert.throws(() => loadCifar(name, folder, "test"), { name: "RangeError", message });
+    await withFolder({ [file]: bytes }, async (folder) => {
+      await assert.rejects(() => loadCifar(name, folder, "test"), { name: "RangeError", message });
     });
   }
 });
 
-Deno.test("cifar: missing files are named, with both places that were looked at", () => {
-  withFolder({ [`${TEN}/data_batch_1.bin`]: records([[1]]) }, (folder) => {
-    assert.throws(() => loadCifar("cifar10", folder, "train"), (error: Error) => {
+Deno.test("cifar: missing files are named, with both places that were looked at", async () => {
+  await withFolder({ [`${TEN}/data_batch_1.bin`]: records([[1]]) }, async (folder) => {
+    await assert.rejects(() => loadCifar("cifar10", folder, "train"), (error: Error) => {
       assert.ok(error instanceof Deno.errors.NotFound);
       assert.match(error.message, /data_batch_1\.bin, .*data_batch_5\.bin not in [^;]+;/);
       assert.match(error.message, /; data_batch_2\.bin, .* not in .*cifar-10-batches-bin$/);
       return true;
     });
   });
-  assert.throws(() => loadCifar("cifar100", "no/such/folder", "train"), Deno.errors.NotFound);
+  await assert.rejects(() => loadCifar("cifar100", "no/such/folder", "train"), Deno.errors.NotFound);
 });
 
 const SAMPLE = new URL("../../../shared/data/cifar10-sample", import.meta.url).pathname;
@@ -96,8 +99,9 @@ const hasSample = (() => {
 Deno.test({
   name: `cifar: the sample of real images is read${hasSample ? "" : " (skipped: no ../shared)"}`,
   ignore: !hasSample,
-  fn: () => {
-    const train = loadCifar("cifar10", SAMPLE, "train"), test = loadCifar("cifar10", SAMPLE, "test");
+  fn: async () => {
+    const train = await loadCifar("cifar10", SAMPLE, "train"),
+      test = await loadCifar("cifar10", SAMPLE, "test");
     assert.equal(train.count, 2000);
     assert.equal(test.count, 500);
     const mean = train.images.reduce((sum, value) => sum + value, 0) / train.images.length;
