@@ -101,7 +101,7 @@ function placeStorages(
 }
 
 function checkCount(storage: LegacyStorage, count: bigint): void {
-  const isItem = [1, 2, 4, 8].some((item) => count * BigInt(item) === BigInt(storage.byteLength));
+  const isItem = [1, 2, 4, 8, 16].some((item) => count * BigInt(item) === BigInt(storage.byteLength));
   if (!isItem) {
     throw new RangeError(
       `its storage ${storage.key} has ${count} elements, the pickle says ${storage.byteLength} bytes`,

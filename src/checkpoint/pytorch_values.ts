@@ -39,7 +39,15 @@ export const STORAGE_CLASSES: Readonly<Record<StoredDType, string>> = {
 const DTYPE_OF_CLASS: ReadonlyMap<string, StoredDType> = new Map(
   Object.entries(STORAGE_CLASSES).map(([dtype, name]) => [`torch.${name}`, dtype as StoredDType]),
 );
-const UNTYPED = "torch.storage.UntypedStorage";
+/** Bytes per element of storages whose tensors stay inert records, or bring their own type. */
+const OTHER_CLASSES: ReadonlyMap<string, number> = new Map([
+  ["torch.storage.UntypedStorage", 1],
+  ["torch.ComplexFloatStorage", 8],
+  ["torch.ComplexDoubleStorage", 16],
+  ["torch.QInt8Storage", 1],
+  ["torch.QUInt8Storage", 1],
+  ["torch.QInt32Storage", 4],
+]);
 
 /** What a file's values may take in memory while it is read: twice its size, and 8 MiB where that is more. */
 export function memoryLimit(fileSize: number): number {
@@ -72,8 +80,9 @@ function loadStorage(id: unknown, openStorage: (key: string, byteLength: number)
     );
   }
   const dtype = DTYPE_OF_CLASS.get(type.path);
-  if (dtype === undefined && type.path !== UNTYPED) return new PickleObject(type, [key, count]);
-  return new StorageReference(dtype, openStorage(key, count * (dtype === undefined ? 1 : ITEM_BYTES[dtype])));
+  const item = dtype === undefined ? OTHER_CLASSES.get(type.path) : ITEM_BYTES[dtype];
+  if (item === undefined) return new PickleObject(type, [key, count]);
+  return new StorageReference(dtype, openStorage(key, count * item));
 }
 
 /** The functions of PyTorch that make tensors; `undefined` for all others. */

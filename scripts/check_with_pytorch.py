@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Checks this project's file formats against the real PyTorch and safetensors, in both directions.
+
+    python3 scripts/check_with_pytorch.py                     every check; needs deno, torch and safetensors
+    python3 scripts/check_with_pytorch.py --checkpoint C      also exports C and loads it into torchvision and timm
+    python3 scripts/check_with_pytorch.py --fixtures          writes test/fixtures/checkpoint anew
+
+The tests themselves need no Python: they compare with the fixtures, byte by byte with `written_*`, which are this project's
+own files that the checks here have passed.
+"""
+
+import argparse
+import collections
+import hashlib
+import json
+import pathlib
+import random
+import shutil
+import subprocess
+import tempfile
+
+import safetensors
+import safetensors.torch
+import torch
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+FIXTURES = ROOT / "test" / "fixtures" / "checkpoint"
+DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
+          torch.int8, torch.uint8, torch.bool]
+
+
+def peer(*arguments):
+    """Runs this project's own side and returns what it prints."""
+    command = ["deno", "run", "--allow-read", "--allow-write", str(ROOT / "scripts/checkpoint_peer.ts"), *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def dense_bytes(tensor):
+    """The elements in row-major order, little-endian."""
+    flat = tensor.detach().contiguous().reshape(-1)
+    return bytes(flat.view(torch.uint8).tolist()) if flat.numel() else b""
+
+
+def digest(value, path=""):
+    """Every tensor that this project knows, by the keys that lead to it, as the peer's `digest` has it."""
+    if isinstance(value, torch.Tensor):
+        if value.is_sparse or value.dtype not in DTYPES:
+            return {}
+        dtype = str(value.dtype).removeprefix("torch.")
+        return {path: f"{dtype} [{', '.join(map(str, value.shape))}] {hashlib.sha256(dense_bytes(value)).hexdigest()}"}
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else []
+    return {name: text for key, inner in pairs for name, text in digest(inner, f"{path}/{key}").items()}
+
+
+def tensors():
+    """Tensors of every type, and of the layouts that are special."""
+    generator = torch.Generator().manual_seed(1)
+    made = {}
+    for dtype in DTYPES:
+        base = torch.rand(4, 6, generator=generator) * 100
+        made[str(dtype)] = (base > 50) if dtype == torch.bool else base.to(dtype)
+    base = made["torch.float32"]
+    made.update(
+        scalar=torch.tensor(-7),
+        empty=torch.empty(0, 3),
+        transposed=base.t(),
+        slice=base[1:3, ::2],
+        column=base[:, 1],
+        again=base,
+        expanded=torch.tensor([1.5, 2.5]).reshape(2, 1).expand(2, 3),
+        channels_last=torch.rand(4, 3, 2, 2, generator=generator).to(memory_format=torch.channels_last),
+        permuted_double=torch.rand(2, 3, 4, dtype=torch.float64, generator=generator).permute(2, 0, 1),
+        parameter=torch.nn.Parameter(torch.ones(2, 2)),
+        not_finite=torch.tensor([float("inf"), float("-inf"), float("nan")]),
+    )
+    return made
+
+
+def plain():
+    """Plain data of every kind that weights_only=True accepts."""
+    return {
+        "none": None, "flags": [True, False], "ints": [0, 255, 256, 65536, -1, -(2**31), 2**40, 2**70, -(2**70)],
+        "floats": [0.1, -2.5, 1e300, float("inf"), 4.0], "texts": ["", "größe 日本 🎈"], "bytes": b"\x00\x7f\x80\xff",
+        "tuple": (1, ("a", ())), "dict": {0: "zero", "0": "text", (1, 2): "pair"},
+        "ordered": collections.OrderedDict([("b", 1), ("a", 2)]), "set": {3},
+        "size": torch.Size([2, 3]), "nested": [[[[]]], {"x": {}}],
+    }
+
+
+def odd():
+    """Objects that real checkpoints hold beside their weights."""
+    shared = ["the same list"]
+    return {
+        "weights": {"w": torch.tensor([1.0, 2.0])},
+        "namespace": argparse.Namespace(lr=0.1, names=["a", "b"]),
+        "path": pathlib.PurePosixPath("some/folder"),
+        "device": torch.device("cpu"), "dtype": torch.float16,
+        "complex": torch.tensor([1 + 2j]), "sparse": torch.eye(2).to_sparse(),
+        "default": collections.defaultdict(list, {"k": [1]}), "counter": collections.Counter("aab"),
+        "class": argparse.Namespace, "shared": [shared, shared], "frozen": frozenset([1]),
+    }
+
+
+def trained():
+    """A real training run's optimiser, schedule and model state, in Lightning's layout."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.5**step)
+    for _ in range(2):
+        model(torch.rand(4, 3)).square().sum().backward()
+        optimizer.step()
+        schedule.step()
+    return {
+        "epoch": 1, "global_step": 2, "pytorch-lightning_version": "1.5.9", "state_dict": model.state_dict(),
+        "callbacks": {}, "optimizer_states": [optimizer.state_dict()], "lr_schedulers": [schedule.state_dict()],
+        "hparams_name": "kwargs", "hyper_parameters": {"lr": 0.5, "args": argparse.Namespace(gpus=1)},
+    }
+
+
+def check(condition, what):
+    print("ok  " if condition else "FAIL", what)
+    if not condition:
+        raise SystemExit(1)
+
+
+def check_reading(folder):
+    """PyTorch writes, this project reads."""
+    for name, made in {"tensors": tensors(), "odd": odd(), "trained": trained()}.items():
+        for form in (True, False):
+            path = folder / f"{name}-{form}.pt"
+            torch.save(made, path, _use_new_zipfile_serialization=form)
+            check(json.loads(peer("digest", str(path))) == digest(made), f"read {name}, {'zip' if form else 'older form'}")
+    for protocol in range(1, 6):
+        path = folder / f"protocol-{protocol}.pt"
+        torch.save(tensors(), path, pickle_protocol=protocol)
+        check(json.loads(peer("digest", str(path))) == digest(tensors()), f"read pickle protocol {protocol}")
+    path = folder / "a.safetensors"
+    whole = {k: v.detach().clone().contiguous() for k, v in tensors().items()}
+    safetensors.torch.save_file(whole, path, {"note": "x"})
+    check(json.loads(peer("digest", str(path))) == digest(whole), "read safetensors")
+
+
+def check_random_layouts(folder, rounds=40):
+    """Views of views, thousands of elements large, so that reading in pieces is tried too."""
+    pick = random.Random(3)
+    made = {}
+    for i in range(rounds):
+        dtype = pick.choice(DTYPES)
+        tensor = (torch.rand([pick.randint(1, 12) for _ in range(pick.randint(1, 5))]) * 200).to(dtype)
+        if i % 8 == 0:
+            tensor = (torch.rand(700, 900) * 200).to(dtype)
+        for _ in range(pick.randint(0, 3)):
+            d = pick.randrange(tensor.dim())
+            kind = pick.randrange(3)
+            if kind == 0:
+                tensor = tensor.transpose(d, pick.randrange(tensor.dim()))
+            elif kind == 1:
+                tensor = tensor.narrow(d, tensor.shape[d] // 3, (tensor.shape[d] + 1) // 2)
+            else:
+                steps = [slice(None)] * tensor.dim()
+                steps[d] = slice(None, None, pick.randint(1, 3))
+                tensor = tensor[tuple(steps)]
+        made[str(i)] = tensor
+    torch.save(made, folder / "layouts.pt")
+    check(json.loads(peer("digest", str(folder / "layouts.pt"))) == digest(made), f"read {rounds} random layouts")
+
+
+def check_writing(folder):
+    """This project writes, PyTorch and safetensors read."""
+    peer("write", str(folder))
+    for name in ("tensors.pt", "values.pt", "lightning.ckpt"):
+        for mmap in (False, True):
+            loaded = torch.load(folder / name, weights_only=True, mmap=mmap)
+            check(digest(loaded) == json.loads(peer("digest", str(folder / name))), f"PyTorch opens {name}, mmap={mmap}")
+    values = torch.load(folder / "values.pt", weights_only=True)
+    check(values["long"] == [-(2**63), 2**64, 123456789012345678901234567890, -1, 128, -129], "integers of any size")
+    check(values["dict"] == {0: "zero", 2: "two", "2": "text", (1, 2): "pair"}, "dicts with integer keys")
+    check(values["texts"][2:4] == ["größe 日本 🎈", "torch\nFloatStorage\n"], "texts")
+    check(values["bytes"] == b"\x00\x7f\x80\xff" and values["tuple"] == (1, ("a", ())), "bytes and tuples")
+    check([type(x) for x in values["floats"]] == [float] * 7, "floats that are whole numbers")
+    twins = values["the same tensor"]
+    check(twins[0] is twins[1], "a tensor that occurs twice is stored once")
+    path = folder / "tensors.safetensors"
+    check(digest(safetensors.torch.load_file(path)) == json.loads(peer("digest", str(path))), "safetensors opens ours")
+    check(safetensors.safe_open(path, "pt").metadata() == {"format": "pt", "note": "ключ"}, "safetensors' metadata")
+
+
+def check_export(folder, checkpoint):
+    """The exported encoder loads strictly, with the lines that its metadata give, and computes the same."""
+    try:
+        import timm
+        import torchvision
+    except (ImportError, RuntimeError) as error:
+        print("skipped: no torchvision and timm:", error)
+        return
+    peer("export", str(checkpoint), str(folder))
+    features = []
+    images = torch.rand(2, 3, 64, 64)
+    for name in ("safetensors.safetensors", "timm.safetensors", "torchvision.pth"):
+        path = folder / name
+        known = {"torch": torch, "timm": timm, "torchvision": torchvision}
+        metadata = safetensors.safe_open(folder / ("timm.safetensors" if "timm" in name else "safetensors.safetensors"),
+                                         "pt").metadata()
+        exec(metadata["load"].replace("; ", "\n"), known)
+        is_pickle = name.endswith("pth")
+        state = torch.load(path, weights_only=True) if is_pickle else safetensors.torch.load_file(path)
+        result = known["model"].load_state_dict(state, strict=True)
+        check(not result.missing_keys and not result.unexpected_keys, f"strict load of {name}")
+        features.append(known["model"].eval()(images))
+    check(all(torch.equal(features[0], other) for other in features), "the same features from all three")
+
+
+def write_fixtures():
+    shutil.rmtree(FIXTURES, ignore_errors=True)
+    FIXTURES.mkdir(parents=True)
+    expected = {}
+    made = {"tensors.pt": tensors(), "plain.pt": plain(), "odd.pt": odd(), "trained.ckpt": trained()}
+    for name, value in made.items():
+        torch.save(value, FIXTURES / name)
+        expected[name] = digest(value)
+    for name in ("tensors.pt", "odd.pt"):
+        torch.save(made[name], FIXTURES / f"legacy_{name}", _use_new_zipfile_serialization=False)
+        expected[f"legacy_{name}"] = digest(made[name])
+    torch.save(tensors(), FIXTURES / "protocol_5.pt", pickle_protocol=5)
+    expected["protocol_5.pt"] = digest(tensors())
+    whole = {k: v.detach().clone().contiguous() for k, v in tensors().items()}
+    safetensors.torch.save_file(whole, FIXTURES / "library.safetensors", {"note": "written by the library"})
+    expected["library.safetensors"] = digest(whole)
+    with tempfile.TemporaryDirectory() as folder:
+        check_writing(pathlib.Path(folder))
+        for path in sorted(pathlib.Path(folder).iterdir()):
+            shutil.copy(path, FIXTURES / f"written_{path.name}")
+    (FIXTURES / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fixtures", action="store_true")
+    parser.add_argument("--checkpoint", type=pathlib.Path)
+    arguments = parser.parse_args()
+    if arguments.fixtures:
+        write_fixtures()
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        check_reading(folder)
+        check_random_layouts(folder)
+        check_writing(folder)
+        if arguments.checkpoint:
+            check_export(folder, arguments.checkpoint)
+
+
+if __name__ == "__main__":
+    main()

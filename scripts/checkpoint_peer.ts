@@ -1,0 +1,68 @@
+/**
+ * The side of `check_with_pytorch.py` that this project's own code plays: writes samples for PyTorch to open, and tells
+ * what it reads from PyTorch's files.
+ *
+ *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts write FOLDER
+ *     deno run --allow-read scripts/checkpoint_peer.ts digest FILE
+ *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts export CHECKPOINT FOLDER
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { exportEncoder, type ExportTarget } from "../src/checkpoint/export.ts";
+import { lightningTree } from "../src/checkpoint/lightning.ts";
+import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
+import { writeCheckpoint } from "../src/checkpoint/pytorch_writer.ts";
+import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
+import { StoredTensor } from "../src/checkpoint/stored_tensor.ts";
+import { sampleCheckpoint, sampleTensors, sampleValues } from "../test/checkpoint/samples.ts";
+
+/** Every tensor of a tree by the keys that lead to it. */
+function* tensorsOf(value: unknown, path: string): Generator<[path: string, tensor: StoredTensor]> {
+  if (value instanceof StoredTensor) yield [path, value];
+  else if (value instanceof Map) {
+    for (const [key, inner] of value) {
+      yield* tensorsOf(inner, `${path}/${key}`);
+    }
+  } else if (Array.isArray(value)) {
+    for (const [i, inner] of value.entries()) yield* tensorsOf(inner, `${path}/${i}`);
+  }
+}
+
+function digest(path: string): Record<string, string> {
+  const isSafetensors = path.endsWith(".safetensors");
+  using file = isSafetensors ? readSafetensors(path) : readCheckpoint(path);
+  const digests: Record<string, string> = {};
+  for (const [name, tensor] of tensorsOf("root" in file ? file.root : file.tensors, "")) {
+    const hash = createHash("sha256").update(tensor.read()).digest("hex");
+    digests[name] = `${tensor.dtype} [${tensor.shape.join(", ")}] ${hash}`;
+  }
+  return digests;
+}
+
+function write(folder: string): void {
+  writeCheckpoint(`${folder}/tensors.pt`, sampleTensors());
+  writeCheckpoint(`${folder}/values.pt`, sampleValues());
+  writeCheckpoint(`${folder}/lightning.ckpt`, lightningTree(sampleCheckpoint()));
+  writeSafetensors(`${folder}/tensors.safetensors`, sampleTensors(), { format: "pt", note: "ключ" });
+}
+
+const [command, ...paths] = Deno.args;
+switch (command) {
+  case "write":
+    write(paths[0]);
+    break;
+  case "digest":
+    // deno-lint-ignore no-console
+    console.log(JSON.stringify(digest(paths[0])));
+    break;
+  case "export":
+    for (const target of ["safetensors", "torchvision", "timm"] satisfies ExportTarget[]) {
+      const name = target === "torchvision" ? "torchvision.pth" : `${target}.safetensors`;
+      exportEncoder(paths[0], target, `${paths[1]}/${name}`);
+    }
+    break;
+  default:
+    throw new TypeError(`Cannot run ${command}: write, digest and export are known`);
+}
