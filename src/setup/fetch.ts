@@ -5,6 +5,7 @@
  */
 
 import { join } from "node:path";
+import { writeFully } from "../checkpoint/atomic.ts";
 import { messageOf } from "../errors.ts";
 import { type Environment, namesIn, run, wantsCuda } from "./environment.ts";
 import { cudaHeaders } from "./cuda.ts";
@@ -42,7 +43,7 @@ export async function download(url: string, path: string, progress: Progress): P
     let done = 0;
     for await (const chunk of response.body) {
       listen();
-      for (let written = 0; written < chunk.length;) written += await file.write(chunk.subarray(written));
+      writeFully(file, chunk);
       done += chunk.length;
       if (total > 0) progress.step(`Downloading ${url} (${Math.round(total / 1e6)} MB)`, done / total);
     }

@@ -68,10 +68,12 @@ export async function setUp(
   if (isReady(plan, inForce)) return manifestOf(plan, inForce);
 
   const { build } = await import("./compile.ts");
+  const { writeAtomically, writeFully } = await import("../checkpoint/atomic.ts");
   const folder = isWritable(own) ? own : other;
   await build(plan, folder, environment, progress);
-  await Deno.writeTextFile(`${manifestPath(folder)}.${plan.key}`, serialized(plan, folder));
-  await Deno.rename(`${manifestPath(folder)}.${plan.key}`, manifestPath(folder));
+  writeAtomically(manifestPath(folder), (file) => {
+    writeFully(file, new TextEncoder().encode(serialized(plan, folder)));
+  });
   if (folder === own && exists(manifestPath(other))) await Deno.remove(manifestPath(other));
   const manifest = manifestOf(plan, folder);
   progress.say(`Ready: libtorch ${manifest.version} (${manifest.flavour}) from ${manifest.source}`);
