@@ -100,7 +100,7 @@ function resolve(command: CommandName, given: GivenFlags): Invocation {
 /** Refuses a flag that was taken for the value of the one before it, and words that belong to no flag. */
 function refuseStrays(words: readonly string[], given: GivenFlags, strays: readonly string[]): void {
   for (const [name, value] of Object.entries(given)) {
-    if (typeof value === "string" && value.startsWith("--") && words.includes(value)) {
+    if (String(value).startsWith("--") && words[words.indexOf(`--${name}`) + 1] === value) {
       throw new UsageError(`--${name} needs a value`);
     }
   }

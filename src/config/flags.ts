@@ -38,6 +38,7 @@ import {
   PRECISIONS,
   type RunSettings,
   SCHEDULERS,
+  type TrainSettings,
   type ViewSettings,
 } from "./settings.ts";
 
@@ -169,17 +170,16 @@ const run = {
   log_every: flag(whole({ min: 1 }), 10, "Steps between two entries in the log"),
 } satisfies Flags<RunSettings>;
 
-/** Flags of the reference's program that do nothing, there or here. */
-const ignored = {
+/** Flags of the reference's program that do nothing here. */
+export type IgnoredFlag = "online_ft" | "fast_dev_run" | "gaussian_blur" | "start_lr" | "final_lr";
+
+const ignored: Readonly<Record<IgnoredFlag, z.ZodType>> = {
   online_ft: dependent(anything(""), "", "The supervised head always learns along"),
   fast_dev_run: dependent(anything("[number]"), "", "Use --max_steps instead"),
   gaussian_blur: dependent(anything(""), "", "Use --use_gaussian_blur instead"),
   start_lr: dependent(anything("<number>"), "", "The warm-up starts at 0"),
   final_lr: dependent(anything("<number>"), "", "The schedule ends at 0"),
 };
-
-/** The names of the flags that do nothing. */
-export const IGNORED: readonly string[] = Object.keys(ignored);
 
 /** What `eval` sets otherwise: any batch will do, nothing is learnt, and nothing is written unless asked for. */
 const evaluation = {
@@ -269,7 +269,7 @@ export function flagSections(command: CommandName): FlagSection[] {
 }
 
 /** Settings as words of a command line; reading them gives the same settings. */
-export function toArguments(settings: { readonly [name: string]: unknown }): string[] {
+export function toArguments(settings: Partial<TrainSettings>): string[] {
   const flags = new Map(
     flagSections("train").flatMap((section) => section.flags.map((flag) => [flag.name, flag])),
   );
@@ -278,4 +278,9 @@ export function toArguments(settings: { readonly [name: string]: unknown }): str
     const text = formatValue(value);
     return text === "" || text.startsWith("--") ? [`--${name}=${text}`] : [`--${name}`, text];
   });
+}
+
+/** Whether a flag is accepted without effect on any command. */
+export function isIgnored(name: string): boolean {
+  return name in ignored;
 }

@@ -8,11 +8,19 @@
 import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { infoOf } from "./flag.ts";
-import { type CommandName, evalSchema, flagSections, IGNORED, toArguments, trainSchema } from "./flags.ts";
+import {
+  type CommandName,
+  evalSchema,
+  flagSections,
+  type IgnoredFlag,
+  isIgnored,
+  toArguments,
+  trainSchema,
+} from "./flags.ts";
 import type { Architecture, DatasetName, EvalSettings, TrainSettings } from "./settings.ts";
 
 /** Flags as they were given, by name: values as text from a command line, or as they are in `flags.json`. */
-export type GivenFlags = { readonly [name: string]: unknown };
+export type GivenFlags = { readonly [K in keyof TrainSettings | IgnoredFlag]?: unknown };
 
 /** What `train` and `eval` use instead of their defaults when no data set is named. */
 export const DEMONSTRATION: Partial<TrainSettings> = {
@@ -86,13 +94,14 @@ export function resolveEval(given: GivenFlags): EvalSettings {
 /** What a user should know about the flags that were given, one sentence each. */
 export function notesOn(command: CommandName, given: GivenFlags): string[] {
   const notes: string[] = [];
+  const isGiven = (name: string) => given[name as keyof GivenFlags] !== undefined;
   if (given.dataset === undefined) {
-    const defaults = Object.entries(demonstration(command)).filter(([name]) => given[name] === undefined);
+    const defaults = Object.entries(demonstration(command)).filter(([name]) => !isGiven(name));
     const words = toArguments(Object.fromEntries(defaults));
     notes.push(`No --dataset: this is the built-in demonstration, with ${words.join(" ")}`);
   }
   const without = flagSections(command).filter(({ effective }) => !effective)
-    .flatMap(({ flags }) => flags).filter(({ name }) => given[name] !== undefined);
+    .flatMap(({ flags }) => flags).filter(({ name }) => isGiven(name));
   if (without.length > 0) {
     notes.push(`Without effect on ${command}: ${without.map(({ name }) => `--${name}`).join(" ")}`);
   }
@@ -116,7 +125,7 @@ function demonstration(command: CommandName): GivenFlags {
 
 function withDefaults(command: CommandName, given: GivenFlags): GivenFlags {
   const present = Object.fromEntries(
-    Object.entries(given).filter(([name, value]) => value !== undefined && !IGNORED.includes(name)),
+    Object.entries(given).filter(([name, value]) => value !== undefined && !isIgnored(name)),
   );
   return present.dataset === undefined ? { ...demonstration(command), ...present } : present;
 }
@@ -128,7 +137,7 @@ function parse<T extends z.ZodRawShape>(schema: z.ZodObject<T>, flags: GivenFlag
   if (issue.code === "unrecognized_keys") throw new UsageError(`Unknown flag --${issue.keys[0]}`);
   const name = String(issue.path[0]);
   const { expected } = infoOf(schema.shape[name] as unknown as z.ZodType);
-  throw new UsageError(`Cannot use --${name} ${show(flags[name])}: it takes ${expected}`);
+  throw new UsageError(`Cannot use --${name} ${show(flags[name as keyof GivenFlags])}: it takes ${expected}`);
 }
 
 function show(value: unknown): string {
