@@ -1,0 +1,97 @@
+/**
+ * Testing: no augmentation, everything in eval mode, top-1 accuracy over the whole test set.
+ *
+ * @module
+ */
+
+import { parseLightning } from "./checkpoint/lightning.ts";
+import { readCheckpoint } from "./checkpoint/pytorch.ts";
+import type { EvalSettings } from "./config/settings.ts";
+import type { ImageDataset } from "./data/dataset.ts";
+import { openDataset } from "./data/open.ts";
+import { buildModel } from "./run/build.ts";
+import { resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { writeJson } from "./run/results.ts";
+import { loadWeights, partOf } from "./run/saved_run.ts";
+import type { Stec } from "./ssl/stec.ts";
+import { autocast, noGrad } from "./torch/autograd.ts";
+import { borrowTypedArray, fromTypedArray } from "./torch/create.ts";
+import type { DType } from "./torch/dtype.ts";
+import { crossEntropy } from "./torch/functional.ts";
+import { scope } from "./torch/scope.ts";
+import type { Tensor } from "./torch/tensor.ts";
+
+/** How well a model does on a test set. */
+export interface TestResult {
+  /** The share of images whose class is the highest-scored one. */
+  readonly accuracy: number;
+  /** Mean cross-entropy, in nats. */
+  readonly loss: number;
+  /** Images tested. */
+  readonly count: number;
+}
+
+/** Where and in what precision a model is tested, and how many images at a time. */
+export interface TestOptions {
+  readonly device: string;
+  readonly precision: DType | null;
+  readonly batchSize: number;
+}
+
+/** The images `start` to `end` of a data set as the encoder takes them: (n, 3, H, W), float32 in [0, 1]. */
+export function testImages(dataset: ImageDataset, start: number, end: number, device: string): Tensor {
+  const { height, width } = dataset, size = 3 * height * width;
+  const pixels = dataset.images.subarray(start * size, end * size);
+  return scope(() =>
+    borrowTypedArray(pixels, [end - start, 3, height, width]).to({ device }).float().div(255)
+  );
+}
+
+/** Tests the encoder with the supervised head. */
+export function test(model: Stec, dataset: ImageDataset, options: TestOptions): TestResult {
+  const { device, precision, batchSize } = options, { labels, count } = dataset;
+  if (labels === undefined) throw new TypeError(`Cannot test on ${dataset.name}: its images have no labels`);
+  let right = 0, loss = 0;
+  model.eval();
+  noGrad(() => {
+    for (let start = 0; start < count; start += batchSize) {
+      const end = Math.min(start + batchSize, count);
+      scope(() => {
+        const images = testImages(dataset, start, end, device);
+        const target = fromTypedArray(labels.subarray(start, end)).to({ dtype: "int64", device });
+        const scores = autocast(device, precision, () => model.classify(images)).float();
+        right += scores.argmax(1).eq(target).sum().item();
+        loss += crossEntropy(scores, target, "sum").item();
+      });
+    }
+  });
+  model.train();
+  return { accuracy: right / count, loss: loss / count, count };
+}
+
+/** Tests a checkpoint as the settings say. Writes its flags and results where they name a folder. */
+export async function evaluate(settings: EvalSettings): Promise<TestResult> {
+  const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
+  const dataset = await openDataset(settings, "test");
+  using model = buildModel(settings, dataset.classes.length, settings.seed).to({ device });
+  loadClassifier(model, settings.ckpt_path);
+  const result = test(model, dataset, { device, precision, batchSize: settings.batch_size });
+  if (settings.results_path !== "") {
+    writeJson(settings.results_path, "eval_flags.json", settings);
+    writeJson(settings.results_path, "eval_results.json", {
+      "test/accuracy": result.accuracy,
+      "test/loss": result.loss,
+      images: result.count,
+    });
+  }
+  return result;
+}
+
+/** Loads what scores an image, the encoder and the supervised head; other parts of the file do not matter. */
+function loadClassifier(model: Stec, path: string): void {
+  using file = readCheckpoint(path);
+  const { stateDict } = parseLightning(file.root);
+  const parts = ["encoder", "supervised_head"];
+  const wanted = [...model.children()].filter(([name]) => parts.includes(name));
+  for (const [name, module] of wanted) loadWeights(path, module, partOf(stateDict, name));
+}

@@ -1,0 +1,148 @@
+/**
+ * The checkpoints of a run: when they are written, which stay, and which one a run starts from.
+ *
+ * @module
+ */
+
+import { join } from "node:path";
+import { removeLeftovers } from "../checkpoint/atomic.ts";
+import type { TrainSettings } from "../config/settings.ts";
+import { messageOf } from "../errors.ts";
+import { Generator } from "../torch/random.ts";
+import { placeOf, type Plan } from "./plan.ts";
+import { continueRun, type RunState, saveRun, startFromWeights } from "./saved_run.ts";
+import type { Learner } from "./step.ts";
+
+/** The newest checkpoint. */
+const LAST = "last.ckpt";
+/** The one with the lowest val/loss. */
+const BEST = "best.ckpt";
+/** Older ones. */
+const OLDER = /^step-(\d+)\.ckpt$/;
+
+/** Epochs between two looks at val/loss. */
+const BEST_EVERY_EPOCHS = 10;
+/** An epoch that ends sooner after the last checkpoint writes none: saving must not take longer than learning. */
+const SECONDS_BETWEEN_EPOCH_SAVES = 60;
+
+/** Writes and finds the checkpoints of a run. */
+export class Checkpoints {
+  /** What the user should know about how the run starts. */
+  readonly notes: string[] = [];
+  readonly #settings: TrainSettings;
+  readonly #learner: Learner;
+  readonly #plan: Plan;
+  #bestScore: number | null = null;
+  /** Steps done when the newest checkpoint was written, and when that was. */
+  #savedSteps = -1;
+  #savedAt = performance.now();
+
+  constructor(settings: TrainSettings, learner: Learner, plan: Plan) {
+    this.#settings = settings;
+    this.#learner = learner;
+    this.#plan = plan;
+  }
+
+  /** Loads what the settings ask for and returns the number of steps that were done already. */
+  start(): number {
+    const { ckpt_path, resume, results_path, stop_gradient, reinitialize_supervised_head } = this.#settings;
+    Deno.mkdirSync(results_path, { recursive: true });
+    for (const name of [LAST, BEST]) removeLeftovers(join(results_path, name));
+    if (resume) {
+      const state = this.#resume(results_path);
+      if (state !== null) return this.#continued(state);
+      this.notes.push(`Nothing to resume in ${results_path}: starting from the beginning`);
+    }
+    if (ckpt_path === "") return 0;
+    if (stop_gradient !== 2 && !reinitialize_supervised_head) {
+      return this.#continued(continueRun(ckpt_path, this.#learner));
+    }
+    this.#startFromWeights(ckpt_path);
+    return 0;
+  }
+
+  #startFromWeights(path: string): void {
+    const { reinitialize_supervised_head, seed } = this.#settings;
+    const passOver = reinitialize_supervised_head ? ["supervised_head"] : [];
+    const fresh = startFromWeights(path, this.#learner.model, passOver);
+    if (fresh.includes("supervised_head")) {
+      using generator = new Generator(seed);
+      this.#learner.model.reinitializeSupervisedHead(generator);
+    }
+    const without = fresh.length > 0 ? `, but for ${fresh.join(" and ")}, which start afresh` : "";
+    this.notes.push(`Took the weights of ${path}${without}; optimiser and epochs start anew`);
+  }
+
+  #continued(state: RunState): number {
+    this.#bestScore = state.bestScore;
+    this.#savedSteps = state.steps;
+    const place = placeOf(this.#plan, state.steps);
+    this.notes.push(`Continuing after step ${state.steps}, in epoch ${place.epoch + 1}`);
+    return state.steps;
+  }
+
+  /** Tries the checkpoints of a folder, the newest first. */
+  #resume(folder: string): RunState | null {
+    for (const name of [LAST, ...olderCheckpoints(folder).toReversed()]) {
+      const path = join(folder, name);
+      try {
+        return continueRun(path, this.#learner);
+      } catch (error) {
+        if (error instanceof Error && error.cause instanceof Deno.errors.NotFound) continue;
+        this.notes.push(`Passing over ${path}: ${messageOf(error)}`);
+      }
+    }
+    return null;
+  }
+
+  /** Saves where a step, or the epoch that it ends, asks for it. `score` is val/loss at the end of an epoch. */
+  afterStep(steps: number, score: number | null, learningRate: number): void {
+    const { save_every } = this.#settings;
+    const epochs = steps / this.#plan.stepsPerEpoch;
+    const best = score !== null && Number.isInteger(epochs) && epochs % BEST_EVERY_EPOCHS === 0 &&
+      score < (this.#bestScore ?? Infinity);
+    if (best) this.#bestScore = score;
+    const due = save_every > 0 && steps % save_every === 0;
+    const old = performance.now() - this.#savedAt > SECONDS_BETWEEN_EPOCH_SAVES * 1000;
+    if (due || best || (score !== null && old)) this.save(steps, learningRate);
+    if (best) replaceByLink(this.#path(LAST), this.#path(BEST));
+  }
+
+  /** Writes the newest checkpoint, unless it was written after this very step. */
+  save(steps: number, learningRate: number): void {
+    if (steps === this.#savedSteps) return;
+    const { keep } = this.#settings;
+    if (keep > 1 && this.#savedSteps >= 0) {
+      replaceByLink(this.#path(LAST), this.#path(`step-${String(this.#savedSteps).padStart(8, "0")}.ckpt`));
+    }
+    const { epoch } = placeOf(this.#plan, steps);
+    const state = { steps, epoch, bestScore: this.#bestScore };
+    saveRun(this.#path(LAST), this.#learner, this.#settings, state, learningRate);
+    this.#savedSteps = steps;
+    this.#savedAt = performance.now();
+    for (const name of olderCheckpoints(this.#settings.results_path).slice(0, -(keep - 1) || undefined)) {
+      Deno.removeSync(this.#path(name));
+    }
+  }
+
+  #path(name: string): string {
+    return join(this.#settings.results_path, name);
+  }
+}
+
+/** The names of a folder's older checkpoints, the oldest first. */
+function olderCheckpoints(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].map((entry) => entry.name).filter((name) => OLDER.test(name)).sort();
+}
+
+/** Gives a file a second name, at once, in place of what had that name. Costs no space where links are possible. */
+function replaceByLink(from: string, to: string): void {
+  const temporary = `${to}.tmp-${Deno.pid}`;
+  try {
+    Deno.linkSync(from, temporary);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    Deno.copyFileSync(from, temporary);
+  }
+  Deno.renameSync(temporary, to);
+}

@@ -1,0 +1,109 @@
+/**
+ * Between an optimiser and its state in a checkpoint, in PyTorch's form.
+ *
+ * @module
+ */
+
+import type { OptimizerState, Plain } from "../checkpoint/lightning.ts";
+import { StoredTensor, type TensorSource } from "../checkpoint/stored_tensor.ts";
+import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
+import { Adam } from "../optim/adam.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { ParameterGroup } from "../optim/param_groups.ts";
+
+/** The groups that share one optimiser in PyTorch: the reference has one for each of LARS's groups. */
+function pytorchOptimizers(optimizer: Optimizer): (readonly ParameterGroup[])[] {
+  const { groups } = optimizer;
+  return groups.some((group) => group.trustRatio) ? groups.map((group) => [group]) : [groups];
+}
+
+/** The optimiser's state as `torch.optim` would save it: parameters are numbered through their groups. */
+export function saveOptimizer(optimizer: Optimizer, learningRate: number): OptimizerState[] {
+  return pytorchOptimizers(optimizer).map((groups) => {
+    const state = new Map<number, Map<string, TensorSource | number>>();
+    let number = 0;
+    const paramGroups = groups.map((group) => {
+      const first = number;
+      for (const name of group.parameters.keys()) {
+        const tensors = optimizer.states().get(name);
+        if (tensors !== undefined) {
+          const entries = Object.entries(tensors).map(([key, tensor]) =>
+            [key, tensorSource(tensor)] as const
+          );
+          state.set(number, new Map<string, TensorSource | number>(entries));
+          if (optimizer instanceof Adam) state.get(number)!.set("step", optimizer.steps);
+        }
+        number++;
+      }
+      return settingsOf(group, learningRate, first, number);
+    });
+    return { state, paramGroups };
+  });
+}
+
+function settingsOf(
+  group: ParameterGroup,
+  lr: number,
+  first: number,
+  end: number,
+): { [name: string]: Plain } {
+  const params = Array.from({ length: end - first }, (_, i) => first + i);
+  return { lr, weight_decay: group.weightDecay, params };
+}
+
+/**
+ * Takes over a saved state. Parameters without one (the reference does not save LARS's momentum) start afresh.
+ *
+ * @throws {RangeError} if the state belongs to another optimiser or to other parameters
+ */
+export function loadOptimizer(optimizer: Optimizer, saved: readonly OptimizerState<StoredTensor>[]): void {
+  const own = pytorchOptimizers(optimizer);
+  if (saved.length === 0) return;
+  if (saved.length !== own.length) {
+    throw new RangeError(
+      `Cannot continue: the checkpoint holds ${saved.length} optimisers, these settings make ${own.length}; ` +
+        "use the --optimizer that it was trained with",
+    );
+  }
+  for (const [i, groups] of own.entries()) {
+    const parameters = groups.flatMap((group) => [...group.parameters]);
+    for (const [number, values] of saved[i].state) {
+      if (number >= parameters.length) {
+        throw new RangeError(
+          `Cannot continue: the checkpoint's optimiser has a parameter ${number}, ` +
+            `these settings make ${parameters.length}`,
+        );
+      }
+      loadParameter(optimizer, parameters[number][0], values, () => {
+        const [name, parameter] = parameters[number];
+        return optimizer.state(name, parameter);
+      });
+    }
+  }
+}
+
+function loadParameter(
+  optimizer: Optimizer,
+  name: string,
+  values: ReadonlyMap<string, StoredTensor | number>,
+  state: () => ReturnType<Optimizer["state"]>,
+): void {
+  for (const key of optimizer.stateNames) {
+    const stored = values.get(key);
+    if (!(stored instanceof StoredTensor)) continue;
+    const target = state()[key];
+    if (String(target.shape) !== String(stored.shape)) {
+      throw new RangeError(
+        `Cannot continue: ${key} of ${name} is [${stored.shape}] in the checkpoint, wanted [${target.shape}]`,
+      );
+    }
+    loadInto(target, stored);
+  }
+  if (optimizer instanceof Adam) optimizer.steps = stepOf(values.get("step")) ?? optimizer.steps;
+}
+
+/** Adam's count of steps, a number here and a float32 tensor in PyTorch's own files. */
+function stepOf(value: StoredTensor | number | undefined): number | undefined {
+  if (!(value instanceof StoredTensor)) return value;
+  return new DataView(value.read().buffer).getFloat32(0, true);
+}

@@ -1,0 +1,114 @@
+/**
+ * A run on disk: what is saved of it, and how it goes on from there.
+ *
+ * @module
+ */
+
+import {
+  type LightningCheckpoint,
+  lightningTree,
+  parseLightning,
+  type Plain,
+} from "../checkpoint/lightning.ts";
+import { checkNames, compareNames } from "../checkpoint/names.ts";
+import { readCheckpoint } from "../checkpoint/pytorch.ts";
+import { writeCheckpoint } from "../checkpoint/pytorch_writer.ts";
+import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
+import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
+import type { TrainSettings } from "../config/settings.ts";
+import type { Module } from "../nn/module.ts";
+import { loadOptimizer, saveOptimizer } from "./optimizer_state.ts";
+import type { Learner } from "./step.ts";
+
+/** How far a run has come. */
+export interface RunState {
+  /** Optimiser steps done. */
+  readonly steps: number;
+  /** The epoch of the next step, from 0. */
+  readonly epoch: number;
+  /** The lowest val/loss at which the best checkpoint was taken; null: none was yet. */
+  readonly bestScore: number | null;
+}
+
+/** Writes a checkpoint in Lightning's layout, whole or not at all. */
+export function saveRun(
+  path: string,
+  learner: Learner,
+  settings: TrainSettings,
+  state: RunState,
+  learningRate: number,
+): void {
+  const stateDict = new Map(
+    [...learner.model.stateDict()].map(([name, value]) => [name, tensorSource(value)]),
+  );
+  const checkpoint: LightningCheckpoint = {
+    epoch: state.epoch,
+    globalStep: state.steps,
+    stateDict,
+    hyperParameters: settings as unknown as { [name: string]: Plain },
+    optimizerStates: saveOptimizer(learner.optimizer, learningRate),
+    lrSchedulers: [{ last_epoch: state.steps, _step_count: state.steps + 1, _last_lr: [learningRate] }],
+    callbacks: { ModelCheckpoint: { monitor: "val/loss", mode: "min", best_model_score: state.bestScore } },
+    stec: { best_score: state.bestScore, seed: settings.seed },
+  };
+  writeCheckpoint(path, lightningTree(checkpoint));
+}
+
+/** Goes on where a checkpoint was written: weights, optimiser, position, best score. */
+export function continueRun(path: string, learner: Learner): RunState {
+  using file = readCheckpoint(path);
+  const checkpoint = parseLightning(file.root);
+  loadWeights(path, learner.model, checkpoint.stateDict);
+  loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
+  const best = checkpoint.stec?.best_score;
+  return {
+    steps: checkpoint.globalStep,
+    epoch: checkpoint.epoch,
+    bestScore: typeof best === "number" ? best : null,
+  };
+}
+
+/**
+ * Takes only the weights of a checkpoint, for a new run: the encoder's must all be there. Of the heads, those of
+ * other sizes are passed over.
+ *
+ * @returns the names of modules that kept their fresh weights
+ */
+export function startFromWeights(path: string, model: Module, passOver: readonly string[]): string[] {
+  using file = readCheckpoint(path);
+  const { stateDict } = parseLightning(file.root);
+  const fresh: string[] = [];
+  for (const [name, module] of model.children()) {
+    const part = partOf(stateDict, name),
+      { missing, unexpected, reshaped } = compareNames(part, module.stateDict());
+    const fits = missing.length + unexpected.length + reshaped.length === 0;
+    if (name === "encoder" || (fits && !passOver.includes(name))) loadWeights(path, module, part);
+    else fresh.push(name);
+  }
+  return fresh;
+}
+
+/** The entries below a module's name, without it. */
+export function partOf(
+  stateDict: ReadonlyMap<string, StoredTensor>,
+  module: string,
+): Map<string, StoredTensor> {
+  const prefix = `${module}.`;
+  return new Map(
+    [...stateDict].filter(([name]) => name.startsWith(prefix)).map(([name, value]) => [
+      name.slice(prefix.length),
+      value,
+    ]),
+  );
+}
+
+/**
+ * Loads a module's weights, all of them.
+ *
+ * @throws {TypeError} if names or shapes differ: nothing is loaded then
+ */
+export function loadWeights(path: string, module: Module, stored: ReadonlyMap<string, StoredTensor>): void {
+  const own = module.stateDict();
+  checkNames(path, stored, own);
+  for (const [name, target] of own) loadInto(target, stored.get(name)!);
+}

@@ -1,0 +1,93 @@
+/**
+ * One optimiser step, and one look at batches without learning from them.
+ *
+ * @module
+ */
+
+import type { BatchSource, Prepared } from "../data/batches.ts";
+import type { Optimizer } from "../optim/optimizer.ts";
+import type { Losses, ObjectiveOptions, Stec } from "../ssl/stec.ts";
+import { autocast, noGrad } from "../torch/autograd.ts";
+import type { DType } from "../torch/dtype.ts";
+import { stack } from "../torch/functional.ts";
+import { scope } from "../torch/scope.ts";
+import type { Tensor } from "../torch/tensor.ts";
+import type { Metrics } from "./log.ts";
+
+/** What a run learns with. */
+export interface Learner {
+  readonly model: Stec;
+  readonly optimizer: Optimizer;
+  readonly objective: ObjectiveOptions;
+  readonly device: string;
+  /** The 16-bit type that convolutions work in; null: float32. */
+  readonly precision: DType | null;
+}
+
+/** The reported names of the losses' entries. */
+const NAMES: Readonly<Record<keyof Losses, string>> = {
+  loss: "loss",
+  discriminationLoss: "discrimination_loss",
+  discriminationAccuracy: "discrimination_accuracy",
+  contrastAccuracy: "contrast_accuracy",
+  contrastEntropy: "contrast_entropy",
+  manipulationLoss: "manip_loss",
+  manipulationAccuracy: "manip_accuracy",
+  supervisedLoss: "supervised_loss",
+  supervisedAccuracy: "supervised_accuracy",
+};
+
+/** Metrics that still are on the device: reading them waits for it, so do it rarely. Dispose of `values`. */
+export interface PendingMetrics {
+  readonly names: readonly string[];
+  readonly values: Tensor;
+}
+
+function pend(losses: Losses): PendingMetrics {
+  const entries = Object.entries(losses) as [keyof Losses, Tensor][];
+  return {
+    names: entries.map(([name]) => NAMES[name]),
+    values: noGrad(() => stack(entries.map(([, value]) => value.detach().float()))),
+  };
+}
+
+/** The values under their reported names, each behind the prefix. Frees them on the device. */
+export function readMetrics({ names, values }: PendingMetrics, prefix: string): Metrics {
+  const numbers = values.toNumbers();
+  values[Symbol.dispose]();
+  return Object.fromEntries(names.map((name, i) => [`${prefix}${name}`, numbers[i]]));
+}
+
+function compute(learner: Learner, prepared: Prepared): Losses {
+  const batch = prepared.toBatch();
+  return autocast(learner.device, learner.precision, () => learner.model.losses(batch, learner.objective));
+}
+
+/** Learns from one batch. */
+export function trainStep(learner: Learner, prepared: Prepared, learningRate: number): PendingMetrics {
+  return scope(() => {
+    learner.model.zeroGrad();
+    const losses = compute(learner, prepared);
+    losses.loss.backward();
+    learner.optimizer.step(learningRate);
+    return pend(losses);
+  });
+}
+
+/** The means of the metrics over the validation batches, in eval mode. */
+export async function validate(learner: Learner, source: BatchSource): Promise<Metrics> {
+  const sums: Record<string, number> = {};
+  learner.model.eval();
+  try {
+    for (let i = 0; i < source.validationBatches; i++) {
+      const prepared = await source.prepareValidation(i);
+      const metrics = noGrad(() => readMetrics(scope(() => pend(compute(learner, prepared))), "val/"));
+      for (const [name, value] of Object.entries(metrics)) {
+        sums[name] = (sums[name] ?? 0) + value / source.validationBatches;
+      }
+    }
+  } finally {
+    learner.model.train();
+  }
+  return sums;
+}

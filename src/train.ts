@@ -1,0 +1,119 @@
+/**
+ * Training.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers/promises";
+import type { TrainSettings } from "./config/settings.ts";
+import { type BatchSource, MemoryBatches } from "./data/batches.ts";
+import { openDataset } from "./data/open.ts";
+import { test, type TestResult } from "./evaluate.ts";
+import { type Baselines, measureBaselines } from "./run/baselines.ts";
+import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
+import { Checkpoints } from "./run/checkpoints.ts";
+import { RunLog } from "./run/log.ts";
+import { resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { placeOf, planRun } from "./run/plan.ts";
+import { writeJson } from "./run/results.ts";
+import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
+
+/** How a training run ended. */
+export interface TrainResult {
+  /** Whether it was stopped before its end. */
+  readonly interrupted: boolean;
+  /** Optimiser steps done, those of runs that it continued included. */
+  readonly steps: number;
+  /** How the model does on the test set; null if the run was stopped or the images have no labels. */
+  readonly test: TestResult | null;
+  /** What linear probes reach without training, in the built-in demonstration; else null. */
+  readonly baselines: Baselines | null;
+}
+
+/** Trains as the settings say, until the end or until the signal asks to stop. */
+export async function train(settings: TrainSettings, options: { signal: AbortSignal }): Promise<TrainResult> {
+  using source = await openSource(settings);
+  const plan = planRun({
+    count: source.count,
+    globalBatch: settings.batch_size,
+    maxEpochs: settings.max_epochs,
+    maxSteps: settings.max_steps,
+    warmupEpochs: settings.warmup_epochs,
+  });
+  const learner = buildLearner(settings, source);
+  using _model = learner.model, _optimizer = learner.optimizer;
+  const schedule = buildSchedule(settings, plan);
+  const checkpoints = new Checkpoints(settings, learner, plan);
+  let steps = checkpoints.start();
+  writeJson(settings.results_path, "flags.json", settings);
+  using log = new RunLog({
+    plan,
+    doneSteps: steps,
+    globalBatch: settings.batch_size,
+    folder: settings.results_path,
+  });
+  for (const note of checkpoints.notes) log.note(note);
+  log.note(`Validation (val/): ${source.validationNote}`);
+
+  while (steps < plan.totalSteps && !options.signal.aborted) {
+    const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
+    const asked = performance.now();
+    const prepared = await source.prepare(place);
+    const waited = performance.now() - asked;
+    const pending = trainStep(learner, prepared, learningRate);
+    steps++;
+    // Reading metrics waits for the device, so most steps do not.
+    if (steps % settings.log_every === 0 || steps === plan.totalSteps) {
+      const metrics = readMetrics(pending, "train/");
+      log.write(place, steps, { ...metrics, learning_rate: learningRate, ...log.speed });
+    } else pending.values[Symbol.dispose]();
+    log.step(place, waited);
+    const epochEnds = steps % plan.stepsPerEpoch === 0 || steps === plan.totalSteps;
+    const validation = epochEnds ? await validate(learner, source) : null;
+    if (validation !== null) log.write(place, steps, validation);
+    checkpoints.afterStep(steps, validation?.["val/loss"] ?? null, learningRate);
+    await setImmediate(); // Lets signals in.
+  }
+  checkpoints.save(steps, settings.learning_rate * schedule(steps));
+  if (options.signal.aborted) return { interrupted: true, steps, test: null };
+  const test = source.classes === 0
+    ? null
+    : await testAtEnd(settings, learner, log, placeOf(plan, steps), steps);
+  return { interrupted: false, steps, test };
+}
+
+async function openSource(settings: TrainSettings): Promise<BatchSource> {
+  return new MemoryBatches(await openDataset(settings, "train"), {
+    views: {
+      size: settings.image_size,
+      jitterStrength: settings.jitter_strength,
+      pColorJitter: settings.p_color_jitter,
+      pGrayscale: settings.p_grayscale,
+      useGaussianBlur: settings.use_gaussian_blur,
+      useSolarization: settings.use_solarization,
+    },
+    batchSize: settings.batch_size,
+    seed: settings.seed,
+    device: resolveDevice(settings.gpus),
+    rank: 0,
+    processes: 1,
+  });
+}
+
+function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
+  const device = resolveDevice(settings.gpus);
+  const model = buildModel(settings, source.classes, settings.seed).to({ device });
+  if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
+  return {
+    model,
+    optimizer: buildOptimizer(settings, model.namedParameters()),
+    objective: objectiveOf(settings),
+    device,
+    precision: resolvePrecision(settings.precision, device),
+  };
+}
+
+async function testAtEnd(settings: TrainSettings, learner: Learner): Promise<TestResult> {
+  const dataset = await openDataset(settings, "test");
+  return test(learner.model, dataset, { ...learner, batchSize: settings.batch_size });
+}
