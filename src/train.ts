@@ -75,11 +75,13 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
     await setImmediate(); // Lets signals in.
   }
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
-  if (options.signal.aborted) return { interrupted: true, steps, test: null };
-  const test = source.classes === 0
-    ? null
-    : await testAtEnd(settings, learner, log, placeOf(plan, steps), steps);
-  return { interrupted: false, steps, test };
+  if (options.signal.aborted) return { interrupted: true, steps, test: null, baselines: null };
+  const test = source.classes === 0 ? null : await testAtEnd(settings, learner);
+  if (test !== null) {
+    log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
+  }
+  const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, learner.device) : null;
+  return { interrupted: false, steps, test, baselines };
 }
 
 async function openSource(settings: TrainSettings): Promise<BatchSource> {
