@@ -1,0 +1,260 @@
+/**
+ * Downloads that survive a bad line: cut and stalled transfers go on where they stopped, and nothing takes its place
+ * before it is whole and has the right MD5.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { writeFully } from "../checkpoint/atomic.ts";
+import { messageOf } from "../errors.ts";
+import { unpackTarGz } from "./tar.ts";
+
+/** An official archive of a data set. */
+export interface Archive {
+  /** The data set's name for messages, e.g. `CIFAR-10`. */
+  readonly title: string;
+  /** Where the archive is. */
+  readonly url: string;
+  /** The MD5 of the archive, in hexadecimal. */
+  readonly md5: string;
+  /** The one folder that is in the archive. */
+  readonly folder: string;
+}
+
+/** The data sets that can be downloaded. */
+export type DownloadableName = "cifar10" | "cifar100" | "stl10";
+
+/** The official archives. */
+export const ARCHIVES: Readonly<Record<DownloadableName, Archive>> = {
+  cifar10: {
+    title: "CIFAR-10",
+    url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    md5: "c32a1d4ab5d03f1284b67883e8d87530",
+    folder: "cifar-10-batches-bin",
+  },
+  cifar100: {
+    title: "CIFAR-100",
+    url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+    md5: "03b5dce01913d631647c71ecec9e9cb8",
+    folder: "cifar-100-binary",
+  },
+  stl10: {
+    title: "STL-10",
+    url: "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    md5: "91f7769df0f17e558f3565bffb0c7dfb",
+    folder: "stl10_binary",
+  },
+};
+
+/** How far a download is. */
+export interface DownloadProgress {
+  /** What is done at the moment. */
+  readonly stage: "download" | "check" | "unpack";
+  /** Bytes that this stage has dealt with. */
+  readonly done: number;
+  /** Bytes that there are in all, where that is known. */
+  readonly total?: number;
+}
+
+/** How a download behaves. */
+export interface DownloadOptions {
+  /** Hears of every piece. */
+  readonly onProgress?: (progress: DownloadProgress) => void;
+  /** Milliseconds without a byte after which a transfer is given up and tried again; default 30,000. */
+  readonly stallTimeout?: number;
+  /** How many times in a row a transfer may bring nothing new before the download fails; default 5. */
+  readonly attempts?: number;
+  /** Milliseconds before the second attempt, doubled for each later one; default 1,000. */
+  readonly retryDelay?: number;
+  /** Ends the download; what was received stays for the next time. */
+  readonly signal?: AbortSignal;
+}
+
+/** A failure that no further attempt would mend. */
+class PermanentError extends Error {}
+
+/**
+ * Downloads and unpacks a data set, so that `dataDir` then holds the archive's folder. What a former download left is
+ * used; the archive is removed in the end.
+ *
+ * @throws {Error} one sentence that says what failed; `dataDir` then holds no unfinished folder
+ */
+export async function downloadDataset(
+  archive: Archive,
+  dataDir: string,
+  options: DownloadOptions = {},
+): Promise<void> {
+  const target = `${dataDir}/${archive.folder}`, temporary = `${target}.tmp-${Deno.pid}`;
+  if (await sizeOf(target) !== undefined) {
+    throw new Deno.errors.AlreadyExists(
+      `Cannot download ${archive.title}: ${target} is there but not complete; move it away first`,
+    );
+  }
+  await Deno.mkdir(dataDir, { recursive: true });
+  const path = `${dataDir}/${archive.url.slice(archive.url.lastIndexOf("/") + 1)}`;
+  await downloadFile(archive.url, path, archive.md5, options);
+  try {
+    let done = 0;
+    await unpackTarGz(path, temporary, (bytes) => {
+      options.signal?.throwIfAborted();
+      done += bytes;
+      options.onProgress?.({ stage: "unpack", done });
+    });
+    await Deno.rename(`${temporary}/${archive.folder}`, target);
+  } finally {
+    await removeIfThere(temporary);
+  }
+  await Deno.remove(path);
+}
+
+/**
+ * Downloads a file, unless one with the right MD5 is there. Bytes are gathered in `<path>.part`, also over several
+ * calls, and the file gets its name when it is whole.
+ *
+ * @throws {Error} where the server refuses, nothing comes any more, or the MD5 is wrong
+ */
+export async function downloadFile(
+  url: string,
+  path: string,
+  md5: string,
+  options: DownloadOptions = {},
+): Promise<void> {
+  if (await sizeOf(path) !== undefined && await md5Of(path, options) === md5) return;
+  const part = `${path}.part`, began = await sizeOf(part) ?? 0;
+  try {
+    await receiveAll(url, part, options);
+    let found = await md5Of(part, options);
+    if (found !== md5 && began > 0) {
+      // What an earlier call left may be of another file: once more from the beginning.
+      await Deno.remove(part);
+      await receiveAll(url, part, options);
+      found = await md5Of(part, options);
+    }
+    if (found !== md5) {
+      const { size } = await Deno.stat(part);
+      await Deno.remove(part);
+      throw new PermanentError(`the ${size} bytes that came have the MD5 ${found}, it should be ${md5}`);
+    }
+    await Deno.rename(part, path);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    throw new Error(`Cannot download ${url}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/** Receives until the file is whole, again and again as long as it grows. */
+async function receiveAll(url: string, part: string, options: DownloadOptions): Promise<void> {
+  const { attempts = 5, retryDelay = 1000, signal } = options;
+  for (let failures = 0;;) {
+    const before = await sizeOf(part) ?? 0;
+    try {
+      return await receive(url, part, options);
+    } catch (error) {
+      signal?.throwIfAborted();
+      failures = (await sizeOf(part) ?? 0) > before ? 0 : failures + 1;
+      if (error instanceof PermanentError || error instanceof Deno.errors.NotCapable) throw error;
+      if (failures >= attempts) throw new Error(`${messageOf(error)} (attempt ${failures} of ${attempts})`);
+      await sleep(retryDelay * 2 ** Math.max(0, failures - 1), undefined, { signal });
+    }
+  }
+}
+
+/** One transfer: asks for what is missing and appends it. Returns when the file is whole. */
+async function receive(url: string, part: string, options: DownloadOptions): Promise<void> {
+  const { stallTimeout = 30_000, onProgress, signal } = options;
+  const stall = new AbortController();
+  const giveUp = () => stall.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
+  let timer = setTimeout(giveUp, stallTimeout);
+  try {
+    const have = await sizeOf(part) ?? 0;
+    const response = await fetch(url, {
+      headers: { "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) },
+      signal: AbortSignal.any([stall.signal, ...(signal ? [signal] : [])]),
+    });
+    const extent = await extentOf(response, part, have);
+    if (extent === undefined) return;
+    using file = await Deno.open(part, {
+      write: true,
+      create: true,
+      truncate: extent.start === 0,
+      append: extent.start > 0,
+    });
+    let done = extent.start;
+    for await (const bytes of response.body ?? []) {
+      clearTimeout(timer);
+      timer = setTimeout(giveUp, stallTimeout);
+      writeFully(file, bytes);
+      done += bytes.length;
+      onProgress?.({ stage: "download", done, total: extent.total });
+    }
+    if (extent.total !== undefined && done < extent.total) {
+      throw new Error(`${done} of ${extent.total} bytes came`);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Where a response's bytes belong and how many the whole file has; nothing where the file was whole already.
+ *
+ * @throws {Error} where the response brings no bytes that are of use
+ */
+async function extentOf(
+  response: Response,
+  part: string,
+  have: number,
+): Promise<{ start: number; total?: number } | undefined> {
+  const { status, headers } = response;
+  if (status === 200) {
+    const length = headers.get("content-length");
+    return { start: 0, total: length === null ? undefined : Number(length) };
+  }
+  const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+  if (status === 206 && range !== null && Number(range[1]) === have) {
+    return { start: have, total: range[2] === "*" ? undefined : Number(range[2]) };
+  }
+  await response.body?.cancel();
+  if (status === 416 && range !== null && Number(range[2]) === have) return undefined;
+  if (status === 206 || status === 416) {
+    await Deno.remove(part);
+    throw new Error("the server has no such rest of the file");
+  }
+  const message = `the server answered ${status} ${response.statusText}`.trim();
+  throw status >= 500 || status === 408 || status === 429 ? new Error(message) : new PermanentError(message);
+}
+
+/** The MD5 of a file, in hexadecimal. */
+async function md5Of(path: string, { onProgress, signal }: DownloadOptions): Promise<string> {
+  const hash = createHash("md5"), total = await sizeOf(path);
+  const file = await Deno.open(path);
+  let done = 0;
+  for await (const bytes of file.readable) {
+    signal?.throwIfAborted();
+    hash.update(bytes);
+    done += bytes.length;
+    onProgress?.({ stage: "check", done, total });
+  }
+  return hash.digest("hex");
+}
+
+/** The size of what is at a path, or nothing where nothing is. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Removes a folder with all that is in it. */
+async function removeIfThere(folder: string): Promise<void> {
+  try {
+    await Deno.remove(folder, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
