@@ -51,7 +51,8 @@ export async function download(url: string, path: string, progress: Progress): P
   } catch (error) {
     // A failed fetch hides its reason in the cause.
     const reason = error instanceof Error && error.cause ? error.cause : error;
-    throw new Error(`Cannot download ${url}: ${messageOf(reason)}`);
+    const text = messageOf(reason).replace(`error sending request for url (${url}): `, "");
+    throw new Error(`Cannot download ${url}: ${text}`);
   } finally {
     clearTimeout(silence);
   }
