@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { STORAGE_CLASSES } from "./pytorch_values.ts";
 import { contiguousStrides, elementCount, ITEM_BYTES, type TensorSource } from "./stored_tensor.ts";
 
@@ -136,9 +137,7 @@ class Pickler {
   /** Protocol 2 has no bytes: Python makes them of text. */
   #binary(value: Uint8Array): void {
     this.#global("_codecs", "encode");
-    let text = "";
-    for (const byte of value) text += String.fromCharCode(byte);
-    this.#text(text);
+    this.#text(Buffer.from(value).toString("latin1"));
     this.#text("latin1");
     this.#op("\x86R");
   }

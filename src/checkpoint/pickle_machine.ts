@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Buffer } from "node:buffer";
 import { PickleGlobal, PickleObject } from "./pickle_values.ts";
 
 /** What a reader of pickles may add and must limit. */
@@ -109,13 +110,13 @@ export class Machine {
     return UTF8.decode(this.#bytes.subarray(at, at + length));
   }
 
-  /** The text up to the end of the line. */
+  /** The text, in Latin-1, up to the end of the line. */
   line(): string {
     const end = this.#bytes.indexOf(0x0a, this.position);
     if (end < 0) throw new TruncatedPickleError(`The pickle is cut off in a line at byte ${this.position}`);
-    const text = this.text(end - this.position);
-    this.position++;
-    return text;
+    const at = this.advance(end + 1 - this.position);
+    this.charge(COST.text + end - at);
+    return Buffer.from(this.#bytes.subarray(at, end)).toString("latin1");
   }
 
   /** A little-endian integer in two's complement. */

@@ -142,9 +142,9 @@ export class StoredTensor implements TensorSource, Layout {
 
   /** Whether the elements lie in row-major order without gaps. */
   get isContiguous(): boolean {
+    if (this.shape.includes(0)) return true;
     let expected = 1;
     for (let d = this.shape.length - 1; d >= 0; d--) {
-      if (this.shape[d] === 0) return true;
       if (this.shape[d] !== 1 && this.strides[d] !== expected) return false;
       expected *= this.shape[d];
     }

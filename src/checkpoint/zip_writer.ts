@@ -39,6 +39,9 @@ export class ZipWriter {
   readonly #file: Deno.FsFile;
   readonly #zip64From: number;
   readonly #entries: WrittenEntry[] = [];
+  /** Headers and small entries are collected here, so that they do not cost a system call each. */
+  readonly #pending = new Uint8Array(1 << 16);
+  #pendingLength = 0;
   #position = 0;
 
   /**
@@ -80,26 +83,40 @@ export class ZipWriter {
     this.#write(zip64End(count, size, start));
     this.#write(zip64Locator(end));
     this.#write(endRecord(count, size, start, this.#zip64From));
+    this.#flush();
   }
 
   #write(bytes: Uint8Array): void {
-    writeFully(this.#file, bytes);
     this.#position += bytes.length;
+    if (this.#pendingLength + bytes.length > this.#pending.length) this.#flush();
+    if (bytes.length > this.#pending.length) {
+      writeFully(this.#file, bytes);
+      return;
+    }
+    this.#pending.set(bytes, this.#pendingLength);
+    this.#pendingLength += bytes.length;
+  }
+
+  #flush(): void {
+    writeFully(this.#file, this.#pending.subarray(0, this.#pendingLength));
+    this.#pendingLength = 0;
   }
 }
 
 /** Little-endian fields, each with its length in bytes. */
 function fields(...list: readonly (readonly [bytes: 2 | 4 | 8, value: number])[]): Uint8Array {
-  const bytes = new Uint8Array(list.reduce((sum, [length]) => sum + length, 0));
-  const view = new DataView(bytes.buffer);
+  let length = 0;
+  for (const [bytes] of list) length += bytes;
+  const fields = new Uint8Array(length);
   let at = 0;
-  for (const [length, value] of list) {
-    if (length === 2) view.setUint16(at, value, true);
-    else if (length === 4) view.setUint32(at, value, true);
-    else view.setBigUint64(at, BigInt(value), true);
-    at += length;
+  for (const [bytes, value] of list) {
+    let rest = value;
+    for (let i = 0; i < bytes; i++) {
+      fields[at++] = rest % 0x100;
+      rest = Math.floor(rest / 0x100);
+    }
   }
-  return bytes;
+  return fields;
 }
 
 function joined(...parts: readonly Uint8Array[]): Uint8Array {

@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import {
+  type LightningCheckpoint,
+  lightningTree,
+  parseLightning,
+  plainOf,
+} from "../../src/checkpoint/lightning.ts";
+import { checkNames } from "../../src/checkpoint/names.ts";
+import { PickleGlobal, PickleObject } from "../../src/checkpoint/pickle_values.ts";
+import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
+import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
+import type { TensorSource } from "../../src/checkpoint/stored_tensor.ts";
+import { fixture, inFolder, numbersOf, throwsSentence } from "./files.ts";
+import { sampleCheckpoint, sampleTensors } from "./samples.ts";
+
+/** A checkpoint with its tensors as numbers, to compare. */
+function comparable<T extends TensorSource>(checkpoint: LightningCheckpoint<T>): unknown {
+  const content = (tensor: TensorSource | number) =>
+    typeof tensor === "number" ? tensor : [tensor.dtype, tensor.shape, numbersOf(tensor)];
+  const mapped = (map: ReadonlyMap<string, TensorSource | number>) =>
+    Array.from(map, ([name, tensor]) => [name, content(tensor)]);
+  return {
+    ...checkpoint,
+    stateDict: mapped(checkpoint.stateDict),
+    optimizerStates: checkpoint.optimizerStates.map(({ state, paramGroups }) => ({
+      state: Array.from(state, ([key, values]) => [key, mapped(values)]),
+      paramGroups,
+    })),
+  };
+}
+
+Deno.test("lightning: what is written comes back, our own state too", () => {
+  inFolder((folder) => {
+    const path = `${folder}/last.ckpt`;
+    writeCheckpoint(path, lightningTree(sampleCheckpoint()));
+    using file = readCheckpoint(path);
+    assert.deepEqual(comparable(parseLightning(file.root)), comparable(sampleCheckpoint()));
+    assert.deepEqual(Deno.readFileSync(path), Deno.readFileSync(fixture("written_lightning.ckpt")));
+  });
+});
+
+Deno.test("lightning: a real run's optimiser and schedule are found", () => {
+  using file = readCheckpoint(fixture("trained.ckpt"));
+  const { epoch, globalStep, stateDict, optimizerStates, lrSchedulers, hyperParameters, stec } =
+    parseLightning(file.root);
+  assert.deepEqual([epoch, globalStep, stec], [1, 2, null]);
+  assert.deepEqual([...stateDict.keys()].slice(0, 3), ["0.weight", "0.bias", "1.weight"]);
+  assert.equal(optimizerStates.length, 1);
+  assert.deepEqual([...optimizerStates[0].state.keys()], [0, 1, 2, 3]);
+  assert.deepEqual((optimizerStates[0].state.get(0)!.get("momentum_buffer") as TensorSource).shape, [2, 3]);
+  assert.equal(optimizerStates[0].paramGroups[0].lr, 0.125);
+  assert.deepEqual(optimizerStates[0].paramGroups[0].params, [0, 1, 2, 3]);
+  assert.equal(lrSchedulers[0].last_epoch, 2);
+  assert.deepEqual(hyperParameters, { lr: 0.5 });
+});
+
+const REFERENCE =
+  new URL("../../../shared/data/checkpoints/stec_resnet18_cifar10.ckpt", import.meta.url).pathname;
+const hasReference = exists(REFERENCE);
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+Deno.test({
+  name: `lightning: the reference's own checkpoint is read${hasReference ? "" : " (skipped: no ../shared)"}`,
+  ignore: !hasReference,
+  fn() {
+    using file = readCheckpoint(REFERENCE);
+    const { epoch, globalStep, stateDict, optimizerStates, lrSchedulers, hyperParameters } = parseLightning(
+      file.root,
+    );
+    assert.deepEqual([epoch, globalStep], [2, 1000]);
+    checkNames(REFERENCE, stateDict, namesOf("stec.resnet18"));
+    assert.deepEqual(optimizerStates.map(({ state }) => state.size), [0, 46, 1]);
+    assert.deepEqual(optimizerStates[2].paramGroups[0].params, [0]);
+    assert.equal(lrSchedulers[0].last_epoch, 1000);
+    assert.deepEqual([hyperParameters.arch, hyperParameters.feat_dim, hyperParameters.args], [
+      "resnet18",
+      64,
+      undefined,
+    ]);
+    // Its convolutions are stored as channels_last: the same numbers in another order.
+    const conv = stateDict.get("encoder.conv1.weight")!, span = new Uint8Array(conv.spanByteLength);
+    conv.readSpanInto(span);
+    const dense = new Float32Array(conv.read().buffer), stored = new Float32Array(span.buffer);
+    assert.deepEqual(conv.strides, [27, 1, 9, 3]);
+    for (const [o, c, h, w] of [[0, 0, 0, 0], [63, 2, 2, 2], [5, 1, 0, 2]]) {
+      assert.equal(dense[((o * 3 + c) * 3 + h) * 3 + w], stored[o * 27 + c + h * 9 + w * 3]);
+    }
+  },
+});
+
+/** Names and shapes of a whole model of the reference. */
+function namesOf(key: string): Map<string, { shape: number[] }> {
+  const path = new URL("../fixtures/golden/names.json", import.meta.url);
+  const shapes: Record<string, number[]> = JSON.parse(Deno.readTextFileSync(path)).state_dict[key];
+  return new Map(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
+}
+
+Deno.test("lightning: a bare state dict is one at epoch 0", () => {
+  using file = readCheckpoint(fixture("written_tensors.pt"));
+  const { epoch, stateDict, hyperParameters, optimizerStates } = parseLightning(file.root);
+  assert.deepEqual([epoch, hyperParameters, optimizerStates], [0, {}, []]);
+  assert.deepEqual([...stateDict.keys()], [...sampleTensors().keys()]);
+});
+
+Deno.test("lightning: what is no checkpoint is refused in one sentence", () => {
+  const inert = new PickleObject(new PickleGlobal("mine", "Model"), []);
+  const cases: [root: unknown, message: RegExp][] = [
+    [inert, /Cannot find weights: the file holds no dict of names/],
+    [new Map([[1, 2]]), /the file holds no dict of names/],
+    [new Map(), /the file is an empty dict/],
+    [new Map([["a", inert]]), /"a" in the file is no tensor that can be read/],
+    [new Map([["state_dict", null]]), /state_dict is no dict of names/],
+    [new Map([["state_dict", new Map([["w", 3]])]]), /"w" in state_dict is no tensor/],
+    [new Map<string, unknown>([["state_dict", null], ["epoch", -1]]), /its epoch is not a whole number/],
+  ];
+  for (const [root, message] of cases) throwsSentence(() => parseLightning(root), message);
+});
+
+Deno.test("lightning: settings become plain objects; what is no plain data is left out", () => {
+  const inert = new PickleObject(new PickleGlobal("argparse", "Namespace"), []);
+  const shared = [1, "x"];
+  const settings = new Map<unknown, unknown>([["a", shared], ["b", shared], [3, inert], ["c", [
+    inert,
+    2n ** 70n,
+    null,
+  ]]]);
+  settings.set("__proto__", new Map([["polluted", true]]));
+  const plain = plainOf(settings) as Record<string, unknown>;
+  assert.deepEqual(Object.entries(plain), [["a", [1, "x"]], ["b", [1, "x"]], ["c", [null]], ["__proto__", {
+    polluted: true,
+  }]]);
+  assert.equal(({} as Record<string, unknown>).polluted, undefined);
+});
+
+Deno.test("lightning: settings that contain themselves, or are too deep, are refused", () => {
+  const self: unknown[] = [];
+  self.push(self);
+  throwsSentence(() => plainOf(self), /contain themselves or are too deep/);
+  let deep: unknown = 1;
+  for (let i = 0; i < 200; i++) deep = [deep];
+  throwsSentence(() => plainOf(deep), /contain themselves or are too deep/);
+});
+
+Deno.test("lightning: settings that double at every level are converted once each", () => {
+  let doubled: unknown = "leaf";
+  for (let i = 0; i < 60; i++) doubled = [doubled, doubled];
+  assert.ok(Array.isArray(plainOf(doubled)));
+});

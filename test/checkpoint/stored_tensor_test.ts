@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  contiguousStrides,
+  elementCount,
+  ITEM_BYTES,
+  type Layout,
+  type Storage,
+  type StoredDType,
+  StoredTensor,
+} from "../../src/checkpoint/stored_tensor.ts";
+import { throwsSentence } from "./files.ts";
+
+/** A storage in memory, that counts the bytes it gave. */
+function storageOf(bytes: Uint8Array): Storage & { given: number } {
+  return {
+    key: "0",
+    byteLength: bytes.length,
+    tensorLimit: 1 << 28,
+    given: 0,
+    readInto(offset, target) {
+      assert.ok(offset >= 0 && offset + target.length <= bytes.length, "read outside of the storage");
+      target.set(bytes.subarray(offset, offset + target.length));
+      this.given += target.length;
+    },
+    verify: () => {},
+  };
+}
+
+/** The elements one by one, as the definition of strides has it. */
+function slowly(bytes: Uint8Array, item: number, { shape, strides, storageOffset }: Layout): Uint8Array {
+  const out = new Uint8Array(elementCount(shape) * item);
+  for (let i = 0; i < elementCount(shape); i++) {
+    let rest = i, place = storageOffset;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      place += (rest % shape[d]) * strides[d];
+      rest = Math.floor(rest / shape[d]);
+    }
+    out.set(bytes.subarray(place * item, (place + 1) * item), i * item);
+  }
+  return out;
+}
+
+Deno.test("stored tensor: any layout is read into row-major order", () => {
+  const dimension = fc.record({
+    size: fc.integer({ min: 0, max: 5 }),
+    stride: fc.integer({ min: 0, max: 40 }),
+  });
+  const dtypes = Object.keys(ITEM_BYTES) as StoredDType[];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...dtypes),
+      fc.array(dimension, { maxLength: 5 }),
+      fc.nat({ max: 9 }),
+      (dtype, dimensions, storageOffset) => {
+        const layout = {
+          shape: dimensions.map((each) => each.size),
+          strides: dimensions.map((each) => each.stride),
+          storageOffset,
+        };
+        const item = ITEM_BYTES[dtype];
+        const bytes = Uint8Array.from({ length: 1000 * item }, (_, i) => i * 31 + (i >> 8));
+        const tensor = new StoredTensor(dtype, layout, storageOf(bytes));
+        assert.deepEqual(tensor.read(), slowly(bytes, item, layout));
+      },
+    ),
+  );
+});
+
+Deno.test("stored tensor: a large transposed matrix is read in pieces, each part of the file once", () => {
+  const rows = 1500, columns = 1100, bytes = new Uint8Array(rows * columns * 4);
+  const numbers = new Float32Array(bytes.buffer).map((_, i) => i);
+  new Float32Array(bytes.buffer).set(numbers);
+  const storage = storageOf(bytes);
+  const layout = { shape: [columns, rows], strides: [1, columns], storageOffset: 0 };
+  const transposed = new Float32Array(new StoredTensor("float32", layout, storage).read().buffer);
+  for (const [i, j] of [[0, 0], [3, 700], [1099, 1499], [512, 1]]) {
+    assert.equal(transposed[i * rows + j], numbers[j * columns + i]);
+  }
+  assert.equal(storage.given, bytes.length);
+});
+
+Deno.test("stored tensor: one column of a large matrix is read, and not all of it at once", () => {
+  const rows = 3000, columns = 500, bytes = new Uint8Array(rows * columns * 8);
+  const numbers = new BigInt64Array(bytes.buffer);
+  numbers.forEach((_, i) => numbers[i] = BigInt(i) << 33n);
+  const layout = { shape: [rows], strides: [columns], storageOffset: 7 };
+  const column = new BigInt64Array(new StoredTensor("int64", layout, storageOf(bytes)).read().buffer);
+  column.forEach((value, i) => assert.equal(value, BigInt(i * columns + 7) << 33n));
+});
+
+Deno.test("stored tensor: not-a-number keeps its bits", () => {
+  const bits = Uint32Array.of(0x7fa00001, 0xffc12345, 0x7f800001, 1);
+  const layout = { shape: [2, 2], strides: [1, 2], storageOffset: 0 };
+  const read = new StoredTensor("float32", layout, storageOf(new Uint8Array(bits.buffer))).read();
+  assert.deepEqual([...new Uint32Array(read.buffer)], [0x7fa00001, 0x7f800001, 0xffc12345, 1]);
+});
+
+Deno.test("stored tensor: it is read into the caller's memory, of the right length only", () => {
+  const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
+  const layout = { shape: [2, 2], strides: [2, 1], storageOffset: 1 };
+  const tensor = new StoredTensor("int16", { ...layout, storageOffset: 0 }, storageOf(bytes));
+  const target = new Uint8Array(8);
+  tensor.readInto(target);
+  assert.deepEqual(target, bytes);
+  throwsSentence(
+    () => tensor.readInto(new Uint8Array(7)),
+    /int16 tensor of shape \[2,2\] into 7 bytes: it takes 8/,
+  );
+  throwsSentence(() => tensor.readSpanInto(new Uint8Array(9)), /into 9 bytes: it takes 8/);
+});
+
+Deno.test("stored tensor: the span of a permuted tensor holds its elements in stored order", () => {
+  const bytes = Uint8Array.from({ length: 24 }, (_, i) => i);
+  const permuted = { shape: [4, 2, 3], strides: [1, 12, 4], storageOffset: 0 };
+  const tensor = new StoredTensor("uint8", permuted, storageOf(bytes));
+  assert.equal(tensor.isContiguous, false);
+  assert.equal(tensor.spanByteLength, tensor.byteLength);
+  const span = new Uint8Array(24);
+  tensor.readSpanInto(span);
+  assert.deepEqual(span, bytes);
+});
+
+Deno.test("stored tensor: sizes of one and zero do not matter to being contiguous", () => {
+  const make = (shape: number[], strides: number[]) =>
+    new StoredTensor("uint8", { shape, strides, storageOffset: 0 }, storageOf(new Uint8Array(100)));
+  assert.ok(make([1, 5], [77, 1]).isContiguous);
+  assert.ok(make([0, 5], [3, 3]).isContiguous);
+  assert.ok(make([], []).isContiguous);
+  assert.ok(!make([5, 1, 2], [1, 1, 5]).isContiguous);
+  assert.deepEqual(contiguousStrides([2, 0, 3]), [3, 3, 1]);
+});
+
+Deno.test("stored tensor: impossible layouts are refused in one sentence", () => {
+  const cases: [layout: Layout, message: RegExp][] = [
+    [{ shape: [2], strides: [1, 1], storageOffset: 0 }, /must be as many and not negative/],
+    [{ shape: [-1], strides: [1], storageOffset: 0 }, /not negative/],
+    [{ shape: [2], strides: [-1], storageOffset: 4 }, /not negative/],
+    [{ shape: [2.5], strides: [1], storageOffset: 0 }, /not negative/],
+    [{ shape: [2], strides: [1], storageOffset: -1 }, /not negative/],
+    [{ shape: [5], strides: [1], storageOffset: 0 }, /needs 20 bytes, storage 0 has 16/],
+    [{ shape: [2], strides: [4], storageOffset: 0 }, /needs 20 bytes, storage 0 has 16/],
+    [{ shape: [1], strides: [1], storageOffset: 4 }, /needs 20 bytes, storage 0 has 16/],
+    [
+      { shape: [2 ** 40, 2 ** 40], strides: [2 ** 40, 1], storageOffset: 0 },
+      /needs .* bytes, storage 0 has 16/,
+    ],
+    [{ shape: [2 ** 20, 2 ** 20], strides: [0, 0], storageOffset: 0 }, /repeat and would take more than/],
+    [{ shape: new Array(65).fill(1), strides: new Array(65).fill(1), storageOffset: 0 }, /must be as many/],
+  ];
+  for (const [layout, message] of cases) {
+    throwsSentence(() => new StoredTensor("float32", layout, storageOf(new Uint8Array(16))), message);
+  }
+});
