@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { parseLightning } from "../src/checkpoint/lightning.ts";
+import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
+import { StoredTensor } from "../src/checkpoint/stored_tensor.ts";
+import { resolveTrain } from "../src/config/resolve.ts";
+import type { TrainSettings } from "../src/config/settings.ts";
+import { train, type TrainResult } from "../src/train.ts";
+import { counters } from "../src/torch/scope.ts";
+import { writeCifar } from "./made_data.ts";
+
+type Line = Record<string, number>;
+
+function metrics(folder: string): Line[] {
+  return Deno.readTextFileSync(join(folder, "metrics.jsonl")).trim().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+}
+
+/** Settings of a run that is small in every respect. */
+function small(data: string, results: string, more: Record<string, unknown> = {}): TrainSettings {
+  return resolveTrain({
+    dataset: "cifar10",
+    data_dir: data,
+    results_path: results,
+    arch: "resnet18",
+    width: 4,
+    hidden_mlp: 16,
+    feat_dim: 8,
+    manip_hidden_mlp: "16",
+    batch_size: 8,
+    manip_lambda: 1,
+    temperature: 0.5,
+    warmup_epochs: 1,
+    max_epochs: 3,
+    learning_rate: 0.2,
+    log_every: 1,
+    save_every: 1,
+    gpus: 0,
+    first_conv: 1,
+    maxpool1: 1,
+    ...more,
+  });
+}
+
+async function run(settings: TrainSettings, signal = new AbortController().signal): Promise<TrainResult> {
+  return await train(settings, { signal });
+}
+
+/** Weights and the optimiser's state of two runs must agree to the bit. */
+function assertSameState(a: string, b: string): void {
+  using first = readCheckpoint(join(a, "last.ckpt")), second = readCheckpoint(join(b, "last.ckpt"));
+  const bytes = (root: unknown) => {
+    const { stateDict, optimizerStates, globalStep } = parseLightning(root);
+    return {
+      globalStep,
+      weights: [...stateDict].map(([name, stored]) => [name, stored.read()]),
+      optimizer: optimizerStates.map(({ state }) =>
+        [...state].map(([number, values]) => [
+          number,
+          [...values].map(([name, value]) => [name, value instanceof StoredTensor ? value.read() : value]),
+        ])
+      ),
+    };
+  };
+  assert.deepEqual(bytes(first.root), bytes(second.root));
+}
+
+Deno.test("train: writes what method.md lists, and frees what it used", async () => {
+  using folder = writeCifar({ train: 40, test: 10 });
+  const results = join(folder.path, "results");
+  const before = counters();
+  const result = await run(small(folder.path, results));
+  assert.deepEqual(counters(), before);
+  assert.equal(result.interrupted, false);
+  assert.equal(result.steps, 15);
+  assert.equal(result.test?.count, 10);
+  const names = [...Deno.readDirSync(results)].map((entry) => entry.name);
+  for (const name of ["flags.json", "last.ckpt", "metrics.jsonl"]) assert.ok(names.includes(name), name);
+  assert.ok(names.some((name) => name.startsWith("events.out.tfevents.")));
+  const lines = metrics(results);
+  for (
+    const name of [
+      "train/loss",
+      "train/manip_loss",
+      "train/manip_accuracy",
+      "train/discrimination_loss",
+      "train/supervised_loss",
+      "train/supervised_accuracy",
+      "train/contrast_accuracy",
+      "train/contrast_entropy",
+      "learning_rate",
+    ]
+  ) assert.ok(lines.filter((line) => Number.isFinite(line[name])).length === 15, name);
+  assert.equal(lines[0].learning_rate, 0, "the first step has learning rate 0");
+  assert.ok(lines.some((line) => Number.isFinite(line["val/loss"])));
+  assert.ok(lines.some((line) => Number.isFinite(line["test/accuracy"])));
+});
+
+Deno.test("train: the same seed gives the same run, another seed another", async () => {
+  using folder = writeCifar({ train: 24, test: 4 });
+  const losses = async (name: string, seed: number) => {
+    const results = join(folder.path, name);
+    await run(small(folder.path, results, { max_epochs: 1, seed }));
+    return metrics(results).map((line) => line["train/loss"]);
+  };
+  const first = await losses("a", 1);
+  assert.deepEqual(await losses("b", 1), first);
+  assert.notDeepEqual(await losses("c", 2), first);
+});
+
+Deno.test("train: a run that was stopped and resumed equals one that was not, to the bit", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  for (const [i, more] of [{}, { optimizer: "adam", precision: "bf16", learning_rate: 1e-3 }].entries()) {
+    const whole = join(folder.path, `whole${i}`), parts = join(folder.path, `parts${i}`);
+    await run(small(folder.path, whole, { ...more, resume: true }));
+    for (const stopAfter of [3, 4]) {
+      const controller = new AbortController();
+      const settings = small(folder.path, parts, { ...more, resume: true });
+      const stopped = train({ ...settings }, { signal: controller.signal });
+      await stepsWritten(parts, stopAfter);
+      controller.abort();
+      assert.equal((await stopped).interrupted, true);
+    }
+    await run(small(folder.path, parts, { ...more, resume: true }));
+    const plain = (folder: string) =>
+      metrics(folder).map(({ time: _t, images_per_second: _i, data_waiting_share: _d, ...rest }) => rest);
+    assert.deepEqual(plain(parts), plain(whole));
+    assertSameState(parts, whole);
+  }
+});
+
+/** Waits until a run's log has grown by so many steps. */
+async function stepsWritten(folder: string, count: number): Promise<void> {
+  const lines = () => {
+    try {
+      return metrics(folder).length;
+    } catch {
+      return 0;
+    }
+  };
+  for (const start = lines(); lines() < start + count;) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+Deno.test("train: a corrupt newest checkpoint is passed over", async () => {
+  using folder = writeCifar({ train: 16, test: 4 });
+  const results = join(folder.path, "results");
+  await run(small(folder.path, results, { max_epochs: 2, keep: 2 }));
+  const last = join(results, "last.ckpt");
+  const bytes = Deno.readFileSync(last);
+  bytes[bytes.length >> 1] ^= 0xff;
+  Deno.removeSync(last); // Not in place: an older name may be a link to the same bytes.
+  Deno.writeFileSync(last, bytes);
+  const result = await run(small(folder.path, results, { max_epochs: 3, resume: true }));
+  assert.equal(result.steps, 6);
+  // Steps 4 (again), 5 and 6 were done by the second run; its log goes on without a gap.
+  const steps = metrics(results).filter((line) => "train/loss" in line).map((line) => line.step);
+  assert.deepEqual(steps, [1, 2, 3, 4, 5, 6]);
+});
+
+Deno.test("train: a checkpoint of another architecture is refused in one message", async () => {
+  using folder = writeCifar({ train: 16, test: 4 });
+  const results = join(folder.path, "results");
+  await run(small(folder.path, results, { max_epochs: 1 }));
+  const other = small(folder.path, join(folder.path, "other"), {
+    arch: "resnet50",
+    ckpt_path: join(results, "last.ckpt"),
+  });
+  await assert.rejects(run(other), /Cannot load .*last\.ckpt.*resnet18/s);
+});
+
+Deno.test("train: linear evaluation takes the weights only and leaves the encoder as it is", async () => {
+  using folder = writeCifar({ train: 16, test: 4 });
+  const pretrained = join(folder.path, "pretrained"), linear = join(folder.path, "linear");
+  await run(small(folder.path, pretrained, { max_epochs: 1 }));
+  const settings = small(folder.path, linear, {
+    max_epochs: 1,
+    stop_gradient: 2,
+    reinitialize_supervised_head: 1,
+    optimizer: "sgd",
+    nesterov: 1,
+    ckpt_path: join(pretrained, "last.ckpt"),
+  });
+  const result = await run(settings);
+  assert.equal(result.steps, 2, "epochs start anew");
+});
