@@ -1,0 +1,48 @@
+/**
+ * Gaussian blur, each image with its own width.
+ *
+ * @module
+ */
+
+import { arange } from "../torch/create.ts";
+import { reflectionPad2d } from "../torch/functional.ts";
+import { call } from "../torch/operator.ts";
+import { scope } from "../torch/scope.ts";
+import type { Tensor } from "../torch/tensor.ts";
+
+/** The number of taps for images of a size: a tenth of it, made odd. */
+export function blurKernelSize(size: number): number {
+  const taps = Math.floor(size / 10);
+  return taps % 2 === 0 ? taps + 1 : taps;
+}
+
+/**
+ * Blurs each image with a Gaussian of its own standard deviation, rows first, then columns; the image is continued by
+ * reflection without repeating its edge.
+ *
+ * @param images (B, C, H, W), float
+ * @param sigma standard deviations in pixels: (B), above 0
+ * @param taps the odd length of the kernel
+ */
+export function gaussianBlur(images: Tensor, sigma: Tensor, taps: number): Tensor {
+  const [batch, channels, height, width] = images.shape;
+  const planes = batch * channels, radius = (taps - 1) / 2;
+  return scope(() => {
+    const distance = arange(-radius, radius + 1, { dtype: "float32", device: images.device });
+    const kernel = distance.div(sigma.reshape(-1, 1, 1)).pow(2).mul(-0.5).softmax(2);
+    const kernels = kernel.expand(batch, channels, taps).to({ dtype: images.dtype });
+    const padded = reflectionPad2d(images, radius).reshape(
+      1,
+      planes,
+      height + 2 * radius,
+      width + 2 * radius,
+    );
+    const rows = convolvePlanes(padded, kernels.reshape(planes, 1, 1, taps));
+    return convolvePlanes(rows, kernels.reshape(planes, 1, taps, 1)).reshape(...images.shape);
+  });
+}
+
+/** Convolves each plane (1, planes, H, W) with its own kernel (planes, 1, h, w). */
+function convolvePlanes(planes: Tensor, kernels: Tensor): Tensor {
+  return call("aten::conv2d", planes, kernels, null, [1, 1], [0, 0], [1, 1], kernels.shape[0]);
+}
