@@ -1,0 +1,38 @@
+/**
+ * The signals that ask a program to end: Ctrl-C, and what `kill` and job schedulers send.
+ *
+ * @module
+ */
+
+/** A signal that asks a program to end. */
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** The exit status that tells which signal ended a program. */
+export const STOP_STATUS: { readonly [K in StopSignal]: number } = { SIGINT: 130, SIGTERM: 143 };
+
+/**
+ * A terminal sends Ctrl-C to every process in it, and `deno task` passes its own on, so that one key press arrives
+ * twice within milliseconds. A person's second one comes later than this.
+ */
+const SAME_PRESS_MS = 300;
+
+/** Calls `first` when the program is asked to end, and `again` when it is asked once more, until disposed. */
+export function onStopSignals(
+  first: (signal: StopSignal) => void,
+  again: (signal: StopSignal) => void,
+): Disposable {
+  let since: number | undefined;
+  const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
+    const listener = () => {
+      if (since === undefined) {
+        since = performance.now();
+        first(signal);
+      } else if (performance.now() - since > SAME_PRESS_MS) {
+        again(signal);
+      }
+    };
+    Deno.addSignalListener(signal, listener);
+    return () => Deno.removeSignalListener(signal, listener);
+  });
+  return { [Symbol.dispose]: () => listeners.forEach((remove) => remove()) };
+}

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { resolveEval, resolveTrain } from "../src/config/resolve.ts";
+import { UsageError } from "../src/errors.ts";
+import { denoCommand } from "../src/launch.ts";
+import { permissionsFor } from "../src/permissions.ts";
+import { REPOSITORY } from "../src/setup/environment.ts";
+import type { NativeManifest } from "../src/setup/manifest.ts";
+
+const MANIFEST: NativeManifest = {
+  shim: "/build/libstec.so",
+  cudaShim: null,
+  cudaMissing: null,
+  libtorch: "/libtorch",
+  source: "a test",
+  version: "2.13.0",
+  flavour: "cpu",
+  preload: ["/libtorch/lib/libcupti.so"],
+};
+
+/** The values of `--allow-<what>` among flags; `undefined` where it is not allowed at all. */
+function allowed(permissions: readonly string[], what: string): string[] | undefined {
+  const prefix = `--allow-${what}=`;
+  return permissions.find((flag) => flag.startsWith(prefix))?.slice(prefix.length).split(",");
+}
+
+Deno.test("permissions: training may write its results only, and load the library", () => {
+  const permissions = permissionsFor(resolveTrain({ results_path: "R/../S" }), MANIFEST);
+  assert.deepEqual(allowed(permissions, "write"), [join(Deno.cwd(), "S")]);
+  assert.deepEqual(allowed(permissions, "ffi"), ["/libtorch/lib/libcupti.so", "/build/libstec.so"]);
+  assert.equal(allowed(permissions, "net"), undefined);
+  assert.equal(allowed(permissions, "run"), undefined);
+  for (
+    const all of [
+      "-A",
+      "--allow-all",
+      "--allow-write",
+      "--allow-ffi",
+      "--allow-env",
+      "--allow-net",
+      "--allow-run",
+    ]
+  ) {
+    assert(!permissions.includes(all), all);
+  }
+});
+
+Deno.test("permissions: an evaluation without results_path may write nothing", () => {
+  const permissions = permissionsFor(resolveEval({ ckpt_path: "C" }), MANIFEST);
+  assert(!permissions.some((flag) => flag.startsWith("--allow-write")));
+});
+
+Deno.test("permissions: a download may write to data_dir and reach the data set's host", () => {
+  const settings = resolveTrain({ dataset: "stl10", download: true, data_dir: "/D", results_path: "/R" });
+  const permissions = permissionsFor(settings, MANIFEST);
+  assert.deepEqual(allowed(permissions, "write"), ["/R", "/D"]);
+  assert.deepEqual(allowed(permissions, "net"), ["ai.stanford.edu"]);
+});
+
+Deno.test("permissions: CUDA's library is added where there is one, sharp's where JPEGs are decoded", () => {
+  const manifest = { ...MANIFEST, cudaShim: "/build/libstec_cuda.so", preload: [] };
+  assert.deepEqual(allowed(permissionsFor(resolveTrain({ dataset: "imagenet" }), manifest), "ffi"), [
+    "/build/libstec.so",
+    "/build/libstec_cuda.so",
+    join(REPOSITORY, "node_modules"),
+  ]);
+});
+
+Deno.test("permissions: a path that Deno would split is refused", () => {
+  assert.throws(
+    () => permissionsFor(resolveTrain({ results_path: "a,b" }), MANIFEST),
+    (error) => error instanceof UsageError && /^Cannot use the path a,b: /.test(error.message),
+  );
+});
+
+Deno.test("permissions: Deno grants what a run needs, sharp included, and nothing else", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const results = join(folder, "results");
+    const permissions = permissionsFor(resolveTrain({ dataset: "folder", results_path: results }), MANIFEST);
+    const attempts = join(REPOSITORY, "test", "launch", "attempt.ts");
+    const { stdout } = await new Deno.Command(denoCommand(), {
+      args: ["run", ...permissions, attempts, results, folder],
+      stderr: "inherit",
+    }).output();
+    assert.deepEqual(new TextDecoder().decode(stdout).trim().split("\n"), [
+      "read anything: yes",
+      "make the results folder: yes",
+      "write results: yes",
+      "rename results: yes",
+      "see STEC_DEBUG: yes",
+      "see HOME: yes",
+      "listen to signals: yes",
+      "decode JPEG: yes",
+      "write elsewhere: no",
+      "see PATH: no",
+      "run programs: no",
+      "reach the network: no",
+      "load other libraries: no",
+    ]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
