@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveEval, resolveTrain } from "../src/config/resolve.ts";
+import { ARCHIVES } from "../src/data/download.ts";
 import { UsageError } from "../src/errors.ts";
 import { denoCommand } from "../src/launch.ts";
 import { permissionsFor } from "../src/permissions.ts";
@@ -50,12 +51,14 @@ Deno.test("permissions: an evaluation without results_path may write nothing", (
   assert(!permissions.some((flag) => flag.startsWith("--allow-write")));
 });
 
-Deno.test("permissions: a download may write to data_dir and reach the data set's host", () => {
-  const settings = resolveTrain({ dataset: "stl10", download: true, data_dir: "/D", results_path: "/R" });
-  const permissions = permissionsFor(settings, MANIFEST);
-  assert.deepEqual(allowed(permissions, "write"), ["/R", "/D"]);
-  assert.deepEqual(allowed(permissions, "net"), ["ai.stanford.edu"]);
-});
+for (const [dataset, { url }] of Object.entries(ARCHIVES)) {
+  Deno.test(`permissions: a download of ${dataset} may write to data_dir and reach its official host`, () => {
+    const settings = resolveTrain({ dataset, download: true, data_dir: "/D", results_path: "/R" });
+    const permissions = permissionsFor(settings, MANIFEST);
+    assert.deepEqual(allowed(permissions, "write"), ["/R", "/D"]);
+    assert.deepEqual(allowed(permissions, "net"), [new URL(url).hostname]);
+  });
+}
 
 Deno.test("permissions: CUDA's library is added where there is one, sharp's where JPEGs are decoded", () => {
   const manifest = { ...MANIFEST, cudaShim: "/build/libstec_cuda.so", preload: [] };

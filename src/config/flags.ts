@@ -147,7 +147,7 @@ const machine = {
   precision: flag(
     choice(PRECISIONS),
     "auto",
-    "What the network computes in; auto is the best 16-bit type of the device",
+    "What the network computes in; auto is 16 bits on a GPU and 32 on a CPU",
   ),
   seed: flag(integer(), 42, "Every random number follows from it: same seed, same run"),
 } satisfies Flags<MachineSettings>;

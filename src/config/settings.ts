@@ -28,7 +28,7 @@ export const SCHEDULERS = ["cosine", "none"] as const;
 /** One of {@linkcode SCHEDULERS}. */
 export type SchedulerName = typeof SCHEDULERS[number];
 
-/** What the network computes in; `auto` is the best 16-bit type that the device has. */
+/** What the network computes in; `auto` is 16 bits on a GPU and 32 on a CPU. */
 export const PRECISIONS = ["auto", "fp32", "bf16", "fp16"] as const;
 /** One of {@linkcode PRECISIONS}. */
 export type Precision = typeof PRECISIONS[number];
