@@ -18,6 +18,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import zipfile
 
 import safetensors
 import safetensors.torch
@@ -224,6 +225,12 @@ def write_fixtures():
         expected[f"legacy_{name}"] = digest(made[name])
     torch.save(tensors(), FIXTURES / "protocol_5.pt", pickle_protocol=5)
     expected["protocol_5.pt"] = digest(tensors())
+    # The same archive as other tools pack it again.
+    with zipfile.ZipFile(FIXTURES / "tensors.pt") as source:
+        with zipfile.ZipFile(FIXTURES / "deflated.pt", "w", zipfile.ZIP_DEFLATED) as target:
+            for name in source.namelist():
+                target.writestr(zipfile.ZipInfo(name), source.read(name), zipfile.ZIP_DEFLATED)
+    expected["deflated.pt"] = expected["tensors.pt"]
     whole = {k: v.detach().clone().contiguous() for k, v in tensors().items()}
     safetensors.torch.save_file(whole, FIXTURES / "library.safetensors", {"note": "written by the library"})
     expected["library.safetensors"] = digest(whole)
@@ -231,7 +238,7 @@ def write_fixtures():
         check_writing(pathlib.Path(folder))
         for path in sorted(pathlib.Path(folder).iterdir()):
             shutil.copy(path, FIXTURES / f"written_{path.name}")
-    (FIXTURES / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    (FIXTURES / "expected.json").write_text(json.dumps(expected, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def main():

@@ -323,9 +323,7 @@ export class Machine {
         return new Set(this.#elements(first));
       case "collections.OrderedDict":
       case "collections.Counter":
-        return new Map(
-          this.#elements(first).filter((pair): pair is [unknown, unknown] => Array.isArray(pair)),
-        );
+        return new Map(this.#elements(first).filter(isPair));
       case "collections.defaultdict":
         return new Map();
       case "builtins.bytes":
@@ -387,6 +385,10 @@ const DANGEROUS_BUILTINS: ReadonlySet<string> = new Set(
 function isDangerous(path: string): boolean {
   const [module, name] = path.split(".", 2);
   return DANGEROUS_MODULES.has(module) || module === "builtins" && DANGEROUS_BUILTINS.has(name);
+}
+
+function isPair(value: unknown): value is [unknown, unknown] {
+  return Array.isArray(value) && value.length === 2;
 }
 
 function describe(value: unknown): string {

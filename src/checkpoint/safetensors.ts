@@ -143,9 +143,8 @@ function parseEntry(name: string, value: unknown): Entry {
   const { dtype: formatName, shape, data_offsets: offsets } = value;
   const dtype = typeof formatName === "string" ? DTYPES.get(formatName) : undefined;
   if (dtype === undefined) {
-    throw new TypeError(
-      `${name} has the type ${JSON.stringify(formatName)}, known are ${[...DTYPES.keys()].join(", ")}`,
-    );
+    const type = typeof formatName === "string" ? `the type ${JSON.stringify(formatName)}` : "no type";
+    throw new TypeError(`${name} has ${type}, known are ${[...DTYPES.keys()].join(", ")}`);
   }
   if (!isCounts(shape)) throw new TypeError(`${name} has no shape of whole numbers`);
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {

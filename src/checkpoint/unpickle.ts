@@ -157,8 +157,8 @@ const STEPS: readonly (Step | undefined)[] = (() => {
     m.pushCall(callee, m.popMark());
   });
   on("o", (m) => {
-    const [callee, ...args] = m.popMark();
-    m.pushCall(callee, args);
+    const args = m.popMark();
+    m.pushCall(args.shift() ?? null, args);
   });
   on("b", (m) => m.build());
   return steps;

@@ -145,6 +145,7 @@ Deno.test("unpickle: broken pickles are refused in one sentence", () => {
     ["NR.", /empty stack/],
     ["NNR.", /calls None with None/],
     ["N)R.", /calls None/],
+    ["(o.", /calls None/],
     ["h\x05.", /recalls value 5, which it never noted/],
     ["NK\x01a.", /appends to None/],
     [")K\x01a.", /appends to a tuple/],
