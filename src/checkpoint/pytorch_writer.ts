@@ -7,7 +7,7 @@
 import { writeAtomically } from "./atomic.ts";
 import { METADATA_ENTRY } from "./pytorch.ts";
 import { type Picklable, pickle } from "./pickle.ts";
-import { elementCount, ITEM_BYTES } from "./stored_tensor.ts";
+import { SourceReader } from "./stored_tensor.ts";
 import { ZipWriter } from "./zip_writer.ts";
 
 /** The folder in the archive. PyTorch takes any name; this one does not depend on where the file is written to. */
@@ -41,9 +41,10 @@ export function writeCheckpoint(
     };
     zip.add(`${PREFIX}/data.pkl`, bytes.length, [bytes]);
     for (const [name, text] of NOTES) addText(name, text);
+    const reader = new SourceReader(tensors);
     for (const [i, tensor] of tensors.entries()) {
-      const size = elementCount(tensor.shape) * ITEM_BYTES[tensor.dtype];
-      zip.add(`${PREFIX}/data/${i}`, size, [tensor.read()]);
+      const data = reader.read(`Tensor ${i}`, tensor);
+      zip.add(`${PREFIX}/data/${i}`, data.length, [data]);
     }
     if (metadata !== undefined) addText(METADATA_ENTRY, JSON.stringify(metadata));
     addText("version", "3\n");

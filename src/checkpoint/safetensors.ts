@@ -9,9 +9,11 @@ import { messageOf } from "../errors.ts";
 import { writeAtomically, writeFully } from "./atomic.ts";
 import { ByteFile } from "./byte_file.ts";
 import {
+  byteLengthOf,
   contiguousStrides,
   elementCount,
   ITEM_BYTES,
+  SourceReader,
   type Storage,
   type StoredDType,
   StoredTensor,
@@ -199,8 +201,8 @@ export function writeSafetensors(
   const ordered = [...tensors].sort(([, a], [, b]) => ITEM_BYTES[b.dtype] - ITEM_BYTES[a.dtype]);
   const parts = Object.keys(metadata).length > 0 ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
   let offset = 0;
-  for (const [name, { dtype, shape }] of ordered) {
-    const end = offset + elementCount(shape) * ITEM_BYTES[dtype];
+  for (const [name, tensor] of ordered) {
+    const { dtype, shape } = tensor, end = offset + byteLengthOf(tensor);
     const entry = { dtype: FORMAT_NAMES[dtype], shape, data_offsets: [offset, end] };
     parts.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
     offset = end;
@@ -208,7 +210,8 @@ export function writeSafetensors(
   const header = encodeHeader(`{${parts.join(",")}}`);
   writeAtomically(path, (file) => {
     writeFully(file, header);
-    for (const [name, tensor] of ordered) writeFully(file, readExactly(name, tensor));
+    const reader = new SourceReader(tensors.values());
+    for (const [name, tensor] of ordered) writeFully(file, reader.read(name, tensor));
   });
 }
 
@@ -220,16 +223,4 @@ function encodeHeader(json: string): Uint8Array {
   new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
   header.set(text, 8);
   return header;
-}
-
-/** A tensor's bytes, as many as its type and shape say. */
-function readExactly(name: string, tensor: TensorSource): Uint8Array {
-  const bytes = tensor.read();
-  const wanted = elementCount(tensor.shape) * ITEM_BYTES[tensor.dtype];
-  if (bytes.length !== wanted) {
-    throw new RangeError(
-      `${name} of shape [${tensor.shape}] takes ${wanted} bytes, its source gave ${bytes.length}`,
-    );
-  }
-  return bytes;
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { gather } from "./gather.ts";
+
 /** The element types that files are read and written in, by their PyTorch names. */
 export type StoredDType =
   | "float64"
@@ -40,6 +42,40 @@ export interface TensorSource {
   readonly shape: readonly number[];
   /** The elements, little-endian, in row-major order without gaps. Called once for each file that is written. */
   read(): Uint8Array;
+  /**
+   * The same into memory of the caller's, of just that length. Sources that would have to make a copy for `read` should
+   * have it: writers then use one buffer for all tensors and call this alone.
+   */
+  readInto?(target: Uint8Array): void;
+}
+
+/** Reads sources one after another; what it gives is good until the next one is read. */
+export class SourceReader {
+  readonly #buffer: Uint8Array;
+
+  /** Makes a buffer for the largest of these sources that are read into one. */
+  constructor(sources: Iterable<TensorSource>) {
+    let largest = 0;
+    for (const source of sources) if (source.readInto) largest = Math.max(largest, byteLengthOf(source));
+    this.#buffer = new Uint8Array(largest);
+  }
+
+  /** A source's bytes, as many as its type and shape say. */
+  read(name: string, source: TensorSource): Uint8Array {
+    const wanted = byteLengthOf(source);
+    if (source.readInto) {
+      const target = this.#buffer.subarray(0, wanted);
+      source.readInto(target);
+      return target;
+    }
+    const bytes = source.read();
+    if (bytes.length !== wanted) {
+      throw new RangeError(
+        `${name} of shape [${source.shape}] takes ${wanted} bytes, its source gave ${bytes.length}`,
+      );
+    }
+    return bytes;
+  }
 }
 
 /** Consecutive bytes of an open file that tensors look into. Several tensors may share them. */
@@ -69,6 +105,11 @@ export interface Layout {
 /** The number of elements of a shape; `Infinity` or an inexact number where it is too large to matter. */
 export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The number of bytes of a tensor's elements. */
+export function byteLengthOf({ dtype, shape }: Pick<TensorSource, "dtype" | "shape">): number {
+  return elementCount(shape) * ITEM_BYTES[dtype];
 }
 
 /** The strides of a row-major tensor without gaps. */
@@ -137,7 +178,7 @@ export class StoredTensor implements TensorSource, Layout {
 
   /** The number of bytes that {@linkcode StoredTensor.read} returns. */
   get byteLength(): number {
-    return elementCount(this.shape) * ITEM_BYTES[this.dtype];
+    return byteLengthOf(this);
   }
 
   /** Whether the elements lie in row-major order without gaps. */
@@ -162,7 +203,7 @@ export class StoredTensor implements TensorSource, Layout {
   readInto(target: Uint8Array): void {
     this.#checkTarget(target, this.byteLength);
     if (this.isContiguous) this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
-    else gather(this, ITEM_BYTES[this.dtype], this.storage, target);
+    else gather(this, ITEM_BYTES[this.dtype], contiguousStrides(this.shape), this.storage, target);
     this.storage.verify();
   }
 
@@ -188,90 +229,5 @@ export class StoredTensor implements TensorSource, Layout {
         `Cannot read a ${this.dtype} tensor of shape [${this.shape}] into ${target.length} bytes: it takes ${wanted}`,
       );
     }
-  }
-}
-
-/** Strided elements are read through a window of this many bytes, so that no second copy of the tensor is needed. */
-const WINDOW_BYTES = 1 << 20;
-
-/** A dimension as the copy sees it: how far a step goes in the storage and in the result. */
-interface Axis {
-  size: number;
-  readonly from: number;
-  readonly to: number;
-}
-
-type Words = Uint8Array | Uint16Array | Uint32Array;
-
-/** The bytes as unsigned words of 1, 2 or 4 bytes: copying through floats could change a NaN. */
-function asWords(bytes: Uint8Array, size: number): Words {
-  const length = Math.floor(bytes.length / size);
-  if (size === 1) return bytes;
-  return size === 2
-    ? new Uint16Array(bytes.buffer, bytes.byteOffset, length)
-    : new Uint32Array(bytes.buffer, bytes.byteOffset, length);
-}
-
-/** Copies a strided tensor into row-major order, walking through the storage from front to back. */
-function gather(layout: Layout, item: number, storage: Storage, target: Uint8Array): void {
-  if (target.length === 0) return;
-  const word = Math.min(item, 4), words = item / word;
-  const to = contiguousStrides(layout.shape);
-  const axes: Axis[] = layout.shape.map((size, d) => ({
-    size,
-    from: layout.strides[d] * words,
-    to: to[d] * words,
-  }));
-  axes.push({ size: words, from: 1, to: 1 });
-  axes.sort((a, b) => b.from - a.from);
-  const window = new Uint8Array(Math.min(WINDOW_BYTES, storage.byteLength));
-  copyAxes(axes.filter((axis) => axis.size > 1), 0, layout.storageOffset * words, 0, {
-    source: asWords(window, word),
-    target: asWords(target, word),
-    load(start, count) {
-      storage.readInto(start * word, window.subarray(0, count * word));
-    },
-  });
-}
-
-interface Copy {
-  readonly source: Words;
-  readonly target: Words;
-  /** Reads `count` words from `start` of the storage into the front of `source`. */
-  load(start: number, count: number): void;
-}
-
-/** Cuts the axes into blocks that fit the window, outermost first, and copies block by block. */
-function copyAxes(axes: Axis[], first: number, from: number, to: number, copy: Copy): void {
-  const inner = axes.slice(first);
-  const spanOfInner = inner.reduce((span, axis) => span + (axis.size - 1) * axis.from, 1);
-  if (spanOfInner <= copy.source.length) {
-    copy.load(from, spanOfInner);
-    copyBlock(inner, 0, 0, to, copy);
-    return;
-  }
-  const [axis, ...rest] = inner;
-  const spanOfRest = rest.reduce((span, each) => span + (each.size - 1) * each.from, 1);
-  const steps = Math.max(1, Math.floor((copy.source.length - spanOfRest) / axis.from) + 1);
-  for (let i = 0; i < axis.size; i += steps) {
-    const block = steps === 1 ? rest : [{ ...axis, size: Math.min(steps, axis.size - i) }, ...rest];
-    copyAxes(block, 0, from + i * axis.from, to + i * axis.to, copy);
-  }
-}
-
-/** Copies what the window holds. */
-function copyBlock(axes: Axis[], depth: number, from: number, to: number, copy: Copy): void {
-  const { source, target } = copy;
-  if (depth === axes.length) {
-    target[to] = source[from];
-    return;
-  }
-  const axis = axes[depth];
-  if (depth === axes.length - 1) {
-    for (let i = 0; i < axis.size; i++) target[to + i * axis.to] = source[from + i * axis.from];
-    return;
-  }
-  for (let i = 0; i < axis.size; i++) {
-    copyBlock(axes, depth + 1, from + i * axis.from, to + i * axis.to, copy);
   }
 }

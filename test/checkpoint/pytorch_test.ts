@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { PickleGlobal, PickleObject } from "../../src/checkpoint/pickle_values.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
-import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { StoredTensor } from "../../src/checkpoint/stored_tensor.ts";
+import { readSafetensors, writeSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { StoredTensor, type TensorSource } from "../../src/checkpoint/stored_tensor.ts";
 import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
 import { fixture, inFolder, numbersOf, throwsSentence } from "./files.ts";
 import { sampleTensors, sampleValues } from "./samples.ts";
@@ -118,6 +118,31 @@ Deno.test("pytorch: a checkpoint that was read can be written, one tensor at a t
     writeCheckpoint(`${folder}/again.pt`, file.root as Map<string, StoredTensor>);
     using again = readCheckpoint(`${folder}/again.pt`);
     assert.deepEqual(digest(again.root), EXPECTED["tensors.pt"]);
+  });
+});
+
+Deno.test("pytorch: sources that can fill a buffer get the same one, as large as the largest", () => {
+  const buffers = new Set<ArrayBufferLike>();
+  const filling = (length: number, value: number): TensorSource => ({
+    dtype: "uint8",
+    shape: [length],
+    read: () => assert.fail("the whole tensor was asked for"),
+    readInto(target) {
+      assert.equal(target.length, length);
+      buffers.add(target.buffer);
+      target.fill(value);
+    },
+  });
+  inFolder((folder) => {
+    const tensors = new Map([["a", filling(3, 1)], ["b", filling(5, 2)], ["c", filling(0, 3)]]);
+    writeCheckpoint(`${folder}/a.pt`, tensors);
+    assert.deepEqual([...buffers].map((buffer) => buffer.byteLength), [5]);
+    writeSafetensors(`${folder}/a.safetensors`, tensors);
+    using file = readCheckpoint(`${folder}/a.pt`);
+    using other = readSafetensors(`${folder}/a.safetensors`);
+    for (const read of [file.root as Map<string, StoredTensor>, other.tensors]) {
+      assert.deepEqual([...read.get("a")!.read(), ...read.get("b")!.read()], [1, 1, 1, 2, 2, 2, 2, 2]);
+    }
   });
 });
 
