@@ -20,7 +20,9 @@ async function main(args: string[]): Promise<number> {
   const { permissionsFor } = await import("./src/permissions.ts");
   const { readManifest } = await import("./src/setup/manifest.ts");
   const permissions = permissionsFor(invocation.settings, readManifest());
-  return await launch({ script: import.meta.filename!, args, permissions });
+  // libtorch's threads would spin while they wait for each other: a waste wherever the cores are shared.
+  const environment = { OMP_WAIT_POLICY: Deno.env.get("OMP_WAIT_POLICY") ?? "passive" };
+  return await launch({ script: import.meta.filename!, args, permissions, environment });
 }
 
 /** Runs a command and returns the exit status. */

@@ -22,7 +22,7 @@ int32_t stec_backward(double tensor, double gradient, uint32_t retain_graph, uin
 
 int32_t stec_gradients(uint32_t retain_graph, uint32_t create_graph, uint32_t allow_unused) {
   STEC_GUARD(STEC_FAILED, {
-    stec_frame& frame = *stec_thread_frame();
+    stec_frame& frame = thread_frame();
     const auto read = [&frame](int slot) {
       const stec_slot& list = frame.slots[slot];
       if (list.tag == STEC_NONE) return std::vector<at::Tensor>();

@@ -299,7 +299,7 @@ std::string describe_arguments(const std::vector<c10::IValue>& stack) {
 }
 
 int32_t call(const Operator& op, uint32_t arguments) {
-  stec_frame& frame = *stec_thread_frame();
+  stec_frame& frame = thread_frame();
   TORCH_CHECK(arguments <= op.parameters.size() && arguments <= STEC_SLOTS, "takes at most ", op.parameters.size(),
               " arguments, got ", arguments, ": ", op.handle.schema());
   static constexpr stec_slot absent{STEC_DEFAULT, 0, {0}};

@@ -113,6 +113,9 @@ inline HandleTable<at::Generator, 1>& generators() {
   return *table;
 }
 
+// The calling thread's frame.
+stec_frame& thread_frame();
+
 // Reads `count` handles at payload[offset].
 std::vector<at::Tensor> tensor_list(const stec_frame& frame, double offset, uint32_t count);
 

@@ -4,7 +4,7 @@
  * Deno nothing to pass. A handle names one object until it is freed and is never valid again afterwards: every
  * function checks it, so a stale or forged handle is an error, not a crash.
  *
- * Frames. Each thread has one block of memory, the frame, that carries arguments in and results out:
+ * Frames. Each thread brings one block of memory, the frame, that carries arguments in and results out:
  *
  *     stec_slot slots[STEC_SLOTS]    one for each argument (or result)
  *     double payload[STEC_PAYLOAD]   elements of lists; bytes of strings
@@ -59,8 +59,9 @@ typedef struct stec_frame {
 /* ---- library ---- */
 
 STEC_API uint32_t stec_abi_version(void);
-/* The calling thread's frame; it lives as long as the thread. */
-STEC_API stec_frame* stec_thread_frame(void);
+/* Makes `memory`, of `bytes` bytes, the calling thread's frame. The caller keeps it alive as long as the thread calls.
+ * (The frame is the caller's so that Deno need not read through pointers: it then loads this library and no other.) */
+STEC_API int32_t stec_use_frame(uint8_t* memory, double bytes);
 /* Copies the last error of this thread, UTF-8, at most `capacity` bytes; returns its full length. */
 STEC_API uint32_t stec_last_error(uint8_t* out, uint32_t capacity);
 /* Copies a JSON object that describes libtorch: version, build settings, CPU capability, threads; returns its full length. */
@@ -87,8 +88,6 @@ STEC_API double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dt
 STEC_API int32_t stec_released(void);
 /* Copies the elements, row-major, to `out`, which must hold exactly as many bytes. */
 STEC_API int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes);
-/* The address of a contiguous CPU tensor's first element, valid while the tensor lives; null on failure. */
-STEC_API void* stec_tensor_data(double tensor);
 /* Into payload: dtype, device type, device index, requires_grad, is_leaf, contiguous, channels_last contiguous,
  * elements, bytes of one element, storage offset, then shape and strides; returns the number of dimensions. */
 STEC_API int32_t stec_tensor_info(double tensor);

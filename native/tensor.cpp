@@ -18,6 +18,13 @@
 
 namespace stec {
 
+static thread_local stec_frame* own_frame = nullptr;
+
+stec_frame& thread_frame() {
+  TORCH_CHECK(own_frame != nullptr, "this thread has no frame");
+  return *own_frame;
+}
+
 std::string& last_error() {
   static thread_local std::string message;
   return message;
@@ -58,7 +65,7 @@ std::string json_string(const std::string& text) {
 
 std::vector<int64_t> shape_from_frame(uint32_t dimensions) {
   TORCH_CHECK(dimensions <= 64, "a tensor has at most 64 dimensions, not ", dimensions);
-  const double* sizes = stec_thread_frame()->payload;
+  const double* sizes = thread_frame().payload;
   return std::vector<int64_t>(sizes, sizes + dimensions);
 }
 
@@ -95,9 +102,12 @@ using namespace stec;
 
 uint32_t stec_abi_version(void) { return STEC_ABI_VERSION; }
 
-stec_frame* stec_thread_frame(void) {
-  static thread_local std::unique_ptr<stec_frame> frame = std::make_unique<stec_frame>();
-  return frame.get();
+int32_t stec_use_frame(uint8_t* memory, double bytes) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(bytes == sizeof(stec_frame), "the frame has ", sizeof(stec_frame), " bytes, not ", bytes);
+    own_frame = reinterpret_cast<stec_frame*>(memory);
+    return 0;
+  })
 }
 
 uint32_t stec_last_error(uint8_t* out, uint32_t capacity) { return copy_text(last_error(), out, capacity); }
@@ -153,7 +163,7 @@ int32_t stec_released(void) {
     std::lock_guard<std::mutex> lock(released().mutex);
     auto& tickets = released().tickets;
     const size_t count = std::min<size_t>(tickets.size(), STEC_PAYLOAD);
-    std::copy(tickets.end() - count, tickets.end(), stec_thread_frame()->payload);
+    std::copy(tickets.end() - count, tickets.end(), thread_frame().payload);
     tickets.resize(tickets.size() - count);
     return static_cast<int32_t>(count);
   })
@@ -170,19 +180,10 @@ int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
   })
 }
 
-void* stec_tensor_data(double tensor) {
-  STEC_GUARD(nullptr, {
-    const at::Tensor source = tensors().get(tensor);
-    TORCH_CHECK(source.device().is_cpu(), "only a CPU tensor's memory can be seen, this one is on ", source.device());
-    TORCH_CHECK(source.is_contiguous(), "only a contiguous tensor's memory can be seen as a whole");
-    return source.data_ptr();
-  })
-}
-
 int32_t stec_tensor_info(double tensor) {
   STEC_GUARD(STEC_FAILED, {
     const at::Tensor source = tensors().get(tensor);
-    double* out = stec_thread_frame()->payload;
+    double* out = thread_frame().payload;
     *out++ = static_cast<double>(source.scalar_type());
     *out++ = static_cast<double>(source.device().type());
     *out++ = source.device().index();
@@ -213,7 +214,7 @@ int32_t stec_tensor_free(double tensor) {
 int32_t stec_tensor_free_all(uint32_t count) {
   STEC_GUARD(STEC_FAILED, {
     TORCH_CHECK(count <= STEC_PAYLOAD, "a frame holds ", STEC_PAYLOAD, " handles, not ", count);
-    const double* handles = stec_thread_frame()->payload;
+    const double* handles = thread_frame().payload;
     for (uint32_t i = 0; i < count; ++i) tensors().erase(handles[i]);
     return 0;
   })
@@ -228,7 +229,7 @@ int32_t stec_counters(void) {
       const auto* storage = tensor.storage().unsafeGetStorageImpl();
       if (seen.insert(storage).second) bytes += static_cast<double>(tensor.storage().nbytes());
     }
-    double* out = stec_thread_frame()->payload;
+    double* out = thread_frame().payload;
     out[0] = static_cast<double>(tensors().live());
     out[1] = bytes;
     out[2] = static_cast<double>(generators().live());

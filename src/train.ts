@@ -4,7 +4,6 @@
  * @module
  */
 
-import { setImmediate } from "node:timers/promises";
 import type { TrainSettings } from "./config/settings.ts";
 import { type BatchSource, MemoryBatches } from "./data/batches.ts";
 import { openDataset } from "./data/open.ts";
@@ -72,7 +71,7 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
     const validation = epochEnds ? await validate(learner, source) : null;
     if (validation !== null) log.write(place, steps, validation);
     checkpoints.afterStep(steps, validation?.["val/loss"] ?? null, learningRate);
-    await setImmediate(); // Lets signals in.
+    await yieldToSignals();
   }
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
   if (options.signal.aborted) return { interrupted: true, steps, test: null, baselines: null };
@@ -82,6 +81,16 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
   }
   const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, learner.device) : null;
   return { interrupted: false, steps, test, baselines };
+}
+
+/** When signals were last let in. */
+let yielded = 0;
+
+/** Lets signals in, ten times a second: steps block the event loop, and only a timer's turn lets it look at signals. */
+async function yieldToSignals(): Promise<void> {
+  if (performance.now() - yielded < 100) return;
+  await new Promise((resolve) => setTimeout(resolve));
+  yielded = performance.now();
 }
 
 async function openSource(settings: TrainSettings): Promise<BatchSource> {

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { empty } from "../torch/create.ts";
+import { borrowTypedArray } from "../torch/create.ts";
+import { typedArrayFor } from "../torch/dtype.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
@@ -15,19 +16,15 @@ export function tensorSource(tensor: Tensor): TensorSource {
   return {
     dtype: tensor.dtype,
     shape: tensor.shape,
-    read() {
-      // The memory itself where it is in order, so that writing needs no second copy.
-      if (tensor.device === "cpu" && tensor.isContiguous) return tensor.bytes();
-      return new Uint8Array(tensor.toTypedArray().buffer);
-    },
+    read: () => new Uint8Array(tensor.toTypedArray().buffer),
   };
 }
 
 /** A new CPU tensor with a stored tensor's elements, read straight into its memory. */
 export function loadTensor(stored: StoredTensor): Tensor {
-  const tensor = empty(stored.shape, { dtype: stored.dtype });
-  stored.readInto(tensor.bytes());
-  return tensor;
+  const array = typedArrayFor(stored.dtype, stored.shape.reduce((product, size) => product * size, 1));
+  stored.readInto(new Uint8Array(array.buffer));
+  return borrowTypedArray(array, stored.shape, stored.dtype);
 }
 
 /** Copies a stored tensor's elements into a tensor of the same shape, whatever its dtype and device. */

@@ -18,7 +18,7 @@ export const PAYLOAD = 1 << 17;
 /** `native/stec.h`, function by function. Numbers that do not fit 32 bits cross as doubles: see the header. */
 const SYMBOLS = {
   stec_abi_version: { parameters: [], result: "u32" },
-  stec_thread_frame: { parameters: [], result: "pointer" },
+  stec_use_frame: { parameters: ["buffer", /* memory */ "f64" /* bytes */], result: "i32" },
   stec_last_error: { parameters: ["buffer", /* out */ "u32" /* capacity */], result: "u32" },
   stec_describe: { parameters: ["buffer", /* out */ "u32" /* capacity */], result: "i32" },
   stec_set_threads: { parameters: ["u32" /* threads */], result: "i32" },
@@ -48,7 +48,6 @@ const SYMBOLS = {
     parameters: ["f64", /* tensor */ "buffer", /* out */ "f64" /* bytes */],
     result: "i32",
   },
-  stec_tensor_data: { parameters: ["f64" /* tensor */], result: "pointer" },
   stec_tensor_info: { parameters: ["f64" /* tensor */], result: "i32" },
   stec_tensor_same: { parameters: ["f64", /* a */ "f64" /* b */], result: "i32" },
   stec_tensor_free: { parameters: ["f64" /* tensor */], result: "i32" },
@@ -113,13 +112,8 @@ if (native.stec_abi_version() !== ABI_VERSION) {
   );
 }
 
-function frameMemory(): ArrayBuffer {
-  const pointer = native.stec_thread_frame();
-  if (pointer === null) throw new Error("Cannot allocate the frame that carries arguments to libtorch");
-  return Deno.UnsafePointerView.getArrayBuffer(pointer, SLOTS * 16 + PAYLOAD * 8);
-}
-
-const memory = frameMemory();
+const memory = new ArrayBuffer(SLOTS * 16 + PAYLOAD * 8);
+check(native.stec_use_frame(new Uint8Array(memory), memory.byteLength), "give libtorch a frame");
 
 /** The frame's slots as 32-bit words: tag and count of slot i are words 4i and 4i + 1. */
 export const slotWords: Uint32Array<ArrayBuffer> = new Uint32Array(memory, 0, SLOTS * 4);

@@ -194,15 +194,6 @@ export class Tensor implements Disposable {
     }
     return Array.from(this.toTypedArray() as Float64Array | BigInt64Array, Number);
   }
-  /** The memory of a contiguous CPU tensor itself, not a copy. It must not be used after the tensor is freed. */
-  bytes(): Uint8Array<ArrayBuffer> {
-    const length = this.nbytes;
-    if (length === 0) return new Uint8Array(0);
-    const pointer = native.stec_tensor_data(this.handle);
-    if (pointer === null) throw nativeError("see a tensor's memory");
-    return new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, length));
-  }
-
   // ---- autograd ----
 
   /** Sets whether autograd follows this leaf and returns it. */
