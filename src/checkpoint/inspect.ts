@@ -80,9 +80,10 @@ function collectTensors(root: unknown): StoredTensor[] {
 }
 
 function metadataLines(metadata: ReadonlyMap<string, string>): string[] {
-  return metadata.size === 0
-    ? []
-    : ["metadata:", ...[...metadata].map(([key, text]) => `  ${escape(key)}: ${escape(text)}`)];
+  const lines = [...metadata.entries().take(MAX_LINES)].map(([key, text]) =>
+    `  ${escape(key)}: ${escape(text)}`
+  );
+  return lines.length > 0 ? ["metadata:", ...lines] : [];
 }
 
 function treeLines(root: unknown): string[] {

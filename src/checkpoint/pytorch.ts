@@ -8,7 +8,7 @@
 import { messageOf } from "../errors.ts";
 import { ByteFile } from "./byte_file.ts";
 import { isLegacy, readLegacy } from "./pytorch_legacy.ts";
-import { memoryLimit, torchValues } from "./pytorch_values.ts";
+import { torchValues } from "./pytorch_values.ts";
 import { unpickle } from "./unpickle.ts";
 import { readZip, type ZipEntry } from "./zip_reader.ts";
 
@@ -65,8 +65,8 @@ function readZipForm(file: ByteFile): Pick<PyTorchFile, "root" | "metadata"> {
     }
     return entry;
   };
-  const options = { memoryLimit: memoryLimit(file.size), ...torchValues(openStorage) };
-  const root = unpickle(entries.get(`${prefix}data.pkl`)!.read(), options).value;
+  const pickle = entries.get(`${prefix}data.pkl`)!.read();
+  const root = unpickle(pickle, torchValues(file.size, openStorage)).value;
   return { root, metadata: readMetadata(entries.get(prefix + METADATA_ENTRY)) };
 }
 

@@ -8,7 +8,7 @@
 
 import type { ByteFile } from "./byte_file.ts";
 import { TruncatedPickleError, type UnpickleOptions } from "./pickle_machine.ts";
-import { memoryLimit, torchValues } from "./pytorch_values.ts";
+import { torchValues } from "./pytorch_values.ts";
 import type { Storage } from "./stored_tensor.ts";
 import { unpickle } from "./unpickle.ts";
 
@@ -54,10 +54,7 @@ export function readLegacy(file: ByteFile): unknown {
     storages.set(key, storage);
     return storage;
   };
-  const pickles = new PickleSequence(file, {
-    memoryLimit: memoryLimit(file.size),
-    ...torchValues(openStorage),
-  });
+  const pickles = new PickleSequence(file, torchValues(file.size, openStorage));
   checkPreamble(pickles.next(), pickles.next(), pickles.next());
   const root = pickles.next();
   placeStorages(file, pickles.next(), pickles.position, storages);

@@ -53,19 +53,34 @@ const OTHER_CLASSES: ReadonlyMap<string, number> = new Map([
  * What a file's values, without its weights, may take in memory: as much as the file, and 8 MiB where that is more. Real
  * checkpoints need far less; with what V8 leaves uncollected for a while a hostile one stays below four times its size.
  */
-export function memoryLimit(fileSize: number): number {
+function memoryLimit(fileSize: number): number {
   return Math.max(fileSize, 8 << 20);
 }
 
+/** What all tensors of a file may take together: they may share storages, but not so often that reading never ends. */
+function totalLimit(fileSize: number): number {
+  return Math.max(8 * fileSize, 64 << 20);
+}
+
 /**
- * Lets a pickle's tensors be made.
+ * Lets a pickle's tensors be made, with the limits that suit its file's size.
  *
  * @param openStorage gives the storage of a name and a length in bytes, or throws where the file has none
  */
 export function torchValues(
+  fileSize: number,
   openStorage: (key: string, byteLength: number) => Storage,
-): Required<Pick<UnpickleOptions, "persistentLoad" | "call">> {
-  return { persistentLoad: (id) => loadStorage(id, openStorage), call: callTorch };
+): UnpickleOptions {
+  let total = 0;
+  const call = (path: string, args: readonly unknown[]) => {
+    const made = callTorch(path, args);
+    if (made !== undefined && made !== args[0]) total += made.byteLength;
+    if (total > totalLimit(fileSize)) {
+      throw new RangeError(`The tensors would take ${total} bytes, by sharing the few that the file has`);
+    }
+    return made;
+  };
+  return { memoryLimit: memoryLimit(fileSize), persistentLoad: (id) => loadStorage(id, openStorage), call };
 }
 
 /** `("storage", class, key, location, number of elements)`; the location says which device it came from. */
@@ -89,7 +104,7 @@ function loadStorage(id: unknown, openStorage: (key: string, byteLength: number)
 }
 
 /** The functions of PyTorch that make tensors; `undefined` for all others. */
-function callTorch(path: string, args: readonly unknown[]): unknown {
+function callTorch(path: string, args: readonly unknown[]): StoredTensor | undefined {
   switch (path) {
     case "torch._utils._rebuild_tensor":
     case "torch._utils._rebuild_tensor_v2":

@@ -27,25 +27,25 @@ import {
 /** What is made of a small file may take this much even where that is more than the file. */
 const SMALL_BYTES = 1 << 20;
 
-/** Where an entry is, as the archive's directory says. */
+/** What an entry takes in memory, and what all of them may take of a small file; of others four times the file. */
+const ENTRY_MEMORY = 800, MIN_MEMORY = 16 << 20;
+
+/** An entry as the archive's directory has it. */
 interface Directions {
+  readonly name: string;
+  readonly nameBytes: number;
+  readonly flags: number;
   readonly method: number;
   readonly crc: number;
   readonly compressedSize: number;
   readonly size: number;
   readonly headerOffset: number;
-  /** Where the next entry, or the directory, begins. */
-  readonly limit: number;
+  /** Where the next entry, or the directory, begins; known when all entries are. */
+  limit: number;
 }
 
 /** One entry of an open archive. Its CRC is checked, once, by {@linkcode ZipEntry.verify}. */
 export class ZipEntry implements Storage {
-  /** The entry's name. */
-  readonly key: string;
-  /** Its length when unpacked. */
-  readonly byteLength: number;
-  /** See {@linkcode Storage}: the whole file's length, or a megabyte where that is more. */
-  readonly tensorLimit: number;
   readonly #file: ByteFile;
   readonly #directions: Directions;
   #dataStart = -1;
@@ -55,12 +55,24 @@ export class ZipEntry implements Storage {
   #inflated: Uint8Array | undefined;
 
   /** Made by {@linkcode readZip} only. */
-  constructor(file: ByteFile, name: string, directions: Directions) {
-    this.key = name;
-    this.byteLength = directions.size;
-    this.tensorLimit = Math.max(file.size, SMALL_BYTES);
+  constructor(file: ByteFile, directions: Directions) {
     this.#file = file;
     this.#directions = directions;
+  }
+
+  /** The entry's name. */
+  get key(): string {
+    return this.#directions.name;
+  }
+
+  /** Its length when unpacked. */
+  get byteLength(): number {
+    return this.#directions.size;
+  }
+
+  /** See {@linkcode Storage}: the whole file's length, or a megabyte where that is more. */
+  get tensorLimit(): number {
+    return Math.max(this.#file.size, SMALL_BYTES);
   }
 
   /** The whole entry, checked. */
@@ -171,10 +183,10 @@ export function readZip(file: ByteFile): Map<string, ZipEntry> {
   found.sort((a, b) => a.headerOffset - b.headerOffset);
   const entries = new Map<string, ZipEntry>();
   for (const [i, each] of found.entries()) {
-    const limit = i + 1 < found.length ? found[i + 1].headerOffset : directory.offset;
-    checkEntry(each, limit, file.size, refuse);
+    each.limit = i + 1 < found.length ? found[i + 1].headerOffset : directory.offset;
+    checkEntry(each, file.size, refuse);
     if (entries.has(each.name)) throw refuse(`it has two entries called ${JSON.stringify(each.name)}`);
-    entries.set(each.name, new ZipEntry(file, each.name, { ...each, limit }));
+    entries.set(each.name, new ZipEntry(file, each));
   }
   return entries;
 }
@@ -185,12 +197,6 @@ interface Directory {
   readonly count: number;
   readonly size: number;
   readonly offset: number;
-}
-
-interface FoundEntry extends Omit<Directions, "limit"> {
-  readonly name: string;
-  readonly nameBytes: number;
-  readonly flags: number;
 }
 
 function viewOf(bytes: Uint8Array): DataView {
@@ -218,6 +224,9 @@ function findDirectory(file: ByteFile, refuse: Refuse): Directory {
     const { count, size, offset } = directory;
     if (offset + size > tailStart + at || count * LENGTHS.centralHeader > size) {
       throw refuse(`a directory of ${count} entries in ${size} bytes at ${offset} does not fit`);
+    }
+    if (count * ENTRY_MEMORY > Math.max(4 * file.size, MIN_MEMORY)) {
+      throw refuse(`a directory of ${count} entries is more than a file of ${file.size} bytes needs`);
     }
     return directory;
   }
@@ -249,10 +258,10 @@ function readZip64End(file: ByteFile, endPosition: number, refuse: Refuse): Dire
   return { count: getUint64(record, 32), size: getUint64(record, 40), offset: getUint64(record, 48) };
 }
 
-function parseDirectory(file: ByteFile, directory: Directory, refuse: Refuse): FoundEntry[] {
+function parseDirectory(file: ByteFile, directory: Directory, refuse: Refuse): Directions[] {
   const bytes = file.read(directory.offset, directory.size);
   const view = viewOf(bytes);
-  const found: FoundEntry[] = [];
+  const found: Directions[] = [];
   let at = 0;
   for (let i = 0; i < directory.count; i++) {
     if (at + LENGTHS.centralHeader > bytes.length || view.getUint32(at, true) !== CENTRAL_HEADER) {
@@ -269,6 +278,7 @@ function parseDirectory(file: ByteFile, directory: Directory, refuse: Refuse): F
       method: view.getUint16(at + 10, true),
       crc: view.getUint32(at + 16, true),
       ...readSizes(view, at, extraAt, extraAt + extraBytes, refuse),
+      limit: 0,
     });
     at = next;
   }
@@ -282,7 +292,7 @@ function readSizes(
   extraStart: number,
   extraEnd: number,
   refuse: Refuse,
-): Pick<FoundEntry, "size" | "compressedSize" | "headerOffset"> {
+): Pick<Directions, "size" | "compressedSize" | "headerOffset"> {
   let [next, end] = findExtra(view, extraStart, extraEnd);
   const field = (offset: number): number => {
     const value = view.getUint32(at + offset, true);
@@ -305,8 +315,8 @@ function findExtra(view: DataView, start: number, end: number): [start: number, 
   return [end, end];
 }
 
-function checkEntry(entry: FoundEntry, limit: number, fileSize: number, refuse: Refuse): void {
-  const { name, method, size, compressedSize, headerOffset } = entry;
+function checkEntry(entry: Directions, fileSize: number, refuse: Refuse): void {
+  const { name, method, size, compressedSize, headerOffset, limit } = entry;
   const called = JSON.stringify(name);
   if (entry.flags & FLAGS.encrypted) throw refuse(`${called} is encrypted`);
   if (method !== METHODS.stored && method !== METHODS.deflated) {

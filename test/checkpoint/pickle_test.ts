@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Picklable, pickle, PickleFloat } from "../../src/checkpoint/pickle.ts";
-import { memoryLimit, torchValues } from "../../src/checkpoint/pytorch_values.ts";
+import { torchValues } from "../../src/checkpoint/pytorch_values.ts";
 import { StoredTensor } from "../../src/checkpoint/stored_tensor.ts";
 import { unpickle } from "../../src/checkpoint/unpickle.ts";
 import { source, throwsSentence } from "./files.ts";
@@ -14,8 +14,7 @@ const storage = (key: string, byteLength: number) => ({
   readInto: () => {},
   verify: () => {},
 });
-const roundTrip = (value: Picklable) =>
-  unpickle(pickle(value).bytes, { memoryLimit: memoryLimit(0), ...torchValues(storage) }).value;
+const roundTrip = (value: Picklable) => unpickle(pickle(value).bytes, torchValues(0, storage)).value;
 
 Deno.test("pickle: any plain data come back", () => {
   const { value } = fc.letrec<{ value: Picklable }>((tie) => ({

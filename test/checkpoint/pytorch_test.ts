@@ -239,6 +239,23 @@ Deno.test("pytorch: a storage of an unknown type leaves its tensor inert", () =>
   });
 });
 
+Deno.test("pytorch: tensors that share a storage thousands of times are refused", () => {
+  inFolder((folder) => {
+    const bytes = 100_000, one = tensorPickle({ count: bytes / 4, shape: bytes / 4 }).slice(2, -1);
+    const pickle = (times: number) => `(${one.repeat(times)}t.`;
+    const write = (times: number) =>
+      writeArchive(`${folder}/a.pt`, { "x/data.pkl": pickle(times), "x/data/0": "a".repeat(bytes) });
+    write(600);
+    using file = readCheckpoint(`${folder}/a.pt`);
+    assert.equal((file.root as unknown[]).length, 600);
+    write(700);
+    throwsSentence(
+      () => readCheckpoint(`${folder}/a.pt`),
+      /tensors would take \d+ bytes, by sharing the few/,
+    );
+  });
+});
+
 Deno.test("pytorch: a damaged weight is noticed when it is read, a damaged pickle at once", () => {
   inFolder((folder) => {
     const path = `${folder}/a.ckpt`, bytes = Deno.readFileSync(fixture("tensors.pt"));

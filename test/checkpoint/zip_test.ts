@@ -91,12 +91,27 @@ Deno.test("zip: zip64 fields for sizes, places and both are written and read", (
 
 Deno.test("zip: more entries than 16 bits count", () => {
   inFolder((folder) => {
-    const many: Contents = Array.from({ length: 66_000 }, (_, i) => [`n/${i}`, text(String(i))]);
+    const many: Contents = Array.from({ length: 66_000 }, (_, i) => [`n/${i}`, text(String(i).padEnd(300))]);
     Deno.writeFileSync(`${folder}/a.zip`, writeZip(`${folder}/a.zip`, many));
     using file = new ByteFile(`${folder}/a.zip`);
     const entries = readZip(file);
     assert.equal(entries.size, 66_000);
-    assert.deepEqual(entries.get("n/65999")!.read(), text("65999"));
+    assert.deepEqual(entries.get("n/65999")!.read(), text("65999".padEnd(300)));
+  });
+});
+
+Deno.test("zip: a directory that would take far more memory than its file is refused", () => {
+  inFolder((folder) => {
+    const count = 30_000, directory = new Uint8Array(46 * count), end = new Uint8Array(22);
+    const view = new DataView(end.buffer);
+    view.setUint32(0, END, true);
+    view.setUint32(8, count * 0x10001, true);
+    view.setUint32(12, directory.length, true);
+    const bytes = Uint8Array.from([...directory, ...end]);
+    throwsSentence(
+      () => readAll(folder, bytes),
+      /a directory of 30000 entries is more than a file of \d+ bytes needs/,
+    );
   });
 });
 
