@@ -6,6 +6,7 @@
 
 /** A command line that cannot be understood: reported in one sentence, exit status 2. */
 export class UsageError extends Error {
+  /** Tells it from other errors. */
   override readonly name = "UsageError";
 }
 

@@ -65,6 +65,8 @@ export class Random {
   #left = 0;
 
   /**
+   * The stream of a seed and stream numbers.
+   *
    * @param seed a safe integer; both its halves enter the key
    * @param stream up to three unsigned 32-bit numbers that tell streams of the same seed apart
    */

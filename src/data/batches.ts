@@ -15,7 +15,9 @@ import { EpochOrders } from "./order.ts";
 
 /** Where a batch stands: epoch and step within it, from 0. */
 export interface BatchPlace {
+  /** The epoch, from 0. */
   readonly epoch: number;
+  /** The step within the epoch, from 0. */
   readonly step: number;
 }
 
@@ -43,12 +45,17 @@ export interface BatchSource extends Disposable {
 
 /** What a source needs to know besides its images. */
 export interface BatchSourceOptions {
+  /** How views are made. */
   readonly views: ViewSettings;
+  /** Images in a batch, on this process. */
   readonly batchSize: number;
+  /** What everything is drawn from. */
   readonly seed: number;
+  /** Where the batches are made. */
   readonly device: string;
   /** This process among those that share each batch. */
   readonly rank: number;
+  /** How many processes share each batch. */
   readonly processes: number;
 }
 
@@ -110,6 +117,7 @@ export class MemoryBatches implements BatchSource {
     };
   }
 
+  /** Frees the images. */
   [Symbol.dispose](): void {
     this.#images[Symbol.dispose]();
     this.#labels?.[Symbol.dispose]();

@@ -14,7 +14,9 @@ import { Layer } from "./module.ts";
 
 /** x W^T + b over the last dimension: (..., in) to (..., out). */
 export class Linear extends Layer {
+  /** (out, in). */
   readonly weight: Tensor;
+  /** (out), or null. */
   readonly bias: Tensor | null;
 
   /** Weight (out, in) and bias (out) start uniform in +-1/sqrt(in), as in PyTorch. */
@@ -29,6 +31,7 @@ export class Linear extends Layer {
     this.bias = bias ? this.parameter("bias", linearUniform([outputs], inputs, generator)) : null;
   }
 
+  /** (..., in) to (..., out). */
   override forward(input: Tensor): Tensor {
     return linear(input, this.weight, this.bias);
   }
@@ -36,8 +39,11 @@ export class Linear extends Layer {
 
 /** Square two-dimensional convolution without bias: (N, in, H, W) to (N, out, H', W'). */
 export class Conv2d extends Layer {
+  /** (out, in, k, k). */
   readonly weight: Tensor;
+  /** Pixels between two windows. */
   readonly stride: number;
+  /** Zeros around the image. */
   readonly padding: number;
 
   /** Weight (out, in, k, k) starts normal with standard deviation sqrt(1 / (in k k)). */
@@ -54,6 +60,7 @@ export class Conv2d extends Layer {
     this.weight = this.parameter("weight", convolutionWeight(shape, options.generator ?? null));
   }
 
+  /** (N, in, H, W) to (N, out, H', W'). */
   override forward(input: Tensor): Tensor {
     return conv2d(input, this.weight, null, this.stride, this.padding);
   }
@@ -66,12 +73,19 @@ export class Conv2d extends Layer {
  * towards them by 0.1 (the variance with n - 1). Inference: with the running statistics.
  */
 export class BatchNorm extends Layer {
+  /** The scale of each channel. */
   readonly weight: Tensor;
+  /** The shift of each channel. */
   readonly bias: Tensor;
+  /** The mean of each channel that inference uses. */
   readonly runningMean: Tensor;
+  /** The variance of each channel that inference uses. */
   readonly runningVar: Tensor;
+  /** How many batches moved the running statistics, int64. */
   readonly batchesTracked: Tensor;
+  /** How far a batch moves the running statistics. */
   readonly momentum = 0.1;
+  /** Added to the variance. */
   readonly eps = 1e-5;
 
   /** Weight 1 and bias 0, or a weight of 0 with `zeroWeight`. */
@@ -84,6 +98,7 @@ export class BatchNorm extends Layer {
     this.batchesTracked = this.buffer("num_batches_tracked", zeros([], { dtype: "int64" }));
   }
 
+  /** Keeps the shape. */
   override forward(input: Tensor): Tensor {
     if (this.training) this.batchesTracked.add_(1);
     return batchNorm(
@@ -101,6 +116,7 @@ export class BatchNorm extends Layer {
 
 /** max(x, 0). */
 export class ReLU extends Layer {
+  /** Keeps the shape. */
   override forward(input: Tensor): Tensor {
     return input.relu();
   }
@@ -110,11 +126,13 @@ export class ReLU extends Layer {
 export class Sequential extends Layer {
   readonly #layers: readonly Layer[];
 
+  /** The layers by their names, in the order in which they are applied. */
   constructor(layers: Readonly<Record<string, Layer>>) {
     super();
     this.#layers = Object.entries(layers).map(([name, layer]) => this.child(name, layer));
   }
 
+  /** The last layer's output. */
   override forward(input: Tensor): Tensor {
     return scope(() => this.#layers.reduce((value, layer) => layer.forward(value), input));
   }

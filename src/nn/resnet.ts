@@ -33,6 +33,7 @@ const EXPANSION = 4;
 
 /** How a ResNet is built. */
 export interface ResNetOptions {
+  /** Which ResNet. */
   readonly arch: Architecture;
   /** True: 7x7 convolution of stride 2; false: 3x3 of stride 1, for small images. */
   readonly firstConv: boolean;
@@ -65,6 +66,7 @@ export class BasicBlock extends Layer {
   readonly #bn2: BatchNorm;
   readonly #downsample: Sequential | null;
 
+  /** From `inputs` to `channels` channels; a stride of 2 halves height and width. */
   constructor(inputs: number, channels: number, stride: number, generator: Generator | null) {
     super();
     this.#conv1 = this.child("conv1", new Conv2d(inputs, channels, 3, { stride, padding: 1, generator }));
@@ -77,6 +79,7 @@ export class BasicBlock extends Layer {
       : null;
   }
 
+  /** (N, inputs, H, W) to (N, channels, H / stride, W / stride). */
   override forward(input: Tensor): Tensor {
     return scope(() => {
       const inner = this.#bn1.forward(this.#conv1.forward(input)).relu_();
@@ -96,6 +99,7 @@ export class Bottleneck extends Layer {
   readonly #bn3: BatchNorm;
   readonly #downsample: Sequential | null;
 
+  /** From `inputs` to 4 x `channels` channels; a stride of 2 halves height and width. */
   constructor(inputs: number, channels: number, stride: number, generator: Generator | null) {
     super();
     const outputs = channels * EXPANSION;
@@ -111,6 +115,7 @@ export class Bottleneck extends Layer {
       : null;
   }
 
+  /** (N, inputs, H, W) to (N, 4 channels, H / stride, W / stride). */
   override forward(input: Tensor): Tensor {
     return scope(() => {
       const first = this.#bn1.forward(this.#conv1.forward(input)).relu_();
@@ -134,6 +139,7 @@ export class ResNet extends Layer {
   readonly #maxPool: boolean;
   readonly #stages: readonly Sequential[];
 
+  /** A network with fresh weights. */
   constructor(options: ResNetOptions) {
     super();
     const { arch, firstConv, maxPool, width = 64, generator = null } = options;
@@ -164,6 +170,7 @@ export class ResNet extends Layer {
     this.child("fc", new Linear(inputs, 1000, { generator }));
   }
 
+  /** (N, 3, H, W) to (N, featureWidth). */
   override forward(images: Tensor): Tensor {
     return scope(() => {
       let maps = scope(() => {

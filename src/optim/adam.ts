@@ -31,10 +31,12 @@ export class Adam extends Optimizer {
   /** Steps taken so far, t. */
   steps = 0;
 
+  /** For the parameters of the groups. */
   constructor(groups: readonly ParameterGroup[]) {
     super(groups, ["exp_avg", "exp_avg_sq"]);
   }
 
+  /** One step with the gradients that the parameters carry. */
   override step(learningRate: number): void {
     this.steps++;
     noGrad(() => {

@@ -14,18 +14,26 @@ export type ParameterState = Readonly<Record<string, Tensor>>;
 
 /** The parameters of a group that have a gradient now, their gradients and their states, entry by entry. */
 export interface Active {
+  /** The parameters. */
   readonly parameters: readonly Tensor[];
+  /** Their gradients. */
   readonly gradients: readonly Tensor[];
+  /** What is remembered of them. */
   readonly states: readonly ParameterState[];
 }
 
 /** Changes parameters by their gradients. Parameters without a gradient are left alone. */
 export abstract class Optimizer implements Disposable {
+  /** The parameters and how each group is treated. */
   readonly groups: readonly ParameterGroup[];
   readonly #states = new Map<string, ParameterState>();
 
-  /** @param stateNames the tensors that are remembered of each parameter, zeros at first */
-  constructor(groups: readonly ParameterGroup[], readonly stateNames: readonly string[]) {
+  /** The names of the tensors that are remembered of each parameter, zeros at first. */
+  readonly stateNames: readonly string[];
+
+  /** For the parameters of the groups. */
+  constructor(groups: readonly ParameterGroup[], stateNames: readonly string[]) {
+    this.stateNames = stateNames;
     this.groups = groups;
   }
 

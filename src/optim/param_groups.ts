@@ -10,6 +10,7 @@ import type { Tensor } from "../torch/tensor.ts";
 export interface ParameterGroup {
   /** What the group is called in messages and tests. */
   readonly name: string;
+  /** The parameters by their full names. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** Weight of the L2 penalty's gradient, `weightDecay * w`. */
   readonly weightDecay: number;

@@ -17,7 +17,9 @@ const TRUST_EPS = 1e-8;
 
 /** Settings of `Sgd`. */
 export interface SgdOptions {
+  /** How much of the last step goes on; 0: none. */
   readonly momentum: number;
+  /** Whether to look ahead along the momentum. */
   readonly nesterov: boolean;
 }
 
@@ -31,11 +33,13 @@ export interface SgdOptions {
 export class Sgd extends Optimizer {
   readonly #options: SgdOptions;
 
+  /** For the parameters of the groups. */
   constructor(groups: readonly ParameterGroup[], options: SgdOptions) {
     super(groups, options.momentum === 0 ? [] : ["momentum_buffer"]);
     this.#options = options;
   }
 
+  /** One step with the gradients that the parameters carry. */
   override step(learningRate: number): void {
     noGrad(() => {
       for (const group of this.groups) this.#stepGroup(group, learningRate);

@@ -34,7 +34,9 @@ export function manipulationBins(manipulation: Tensor, bins: number): Tensor {
 
 /** The loss of the prediction and how often it is right: 0-dimensional tensors, of which only `loss` has a gradient. */
 export interface ManipulationLoss {
+  /** Mean cross-entropy. */
   readonly loss: Tensor;
+  /** The share of right bins. */
   readonly accuracy: Tensor;
 }
 
@@ -46,14 +48,17 @@ export interface ManipulationHeadOptions {
   readonly hidden: readonly number[];
   /** Bins for each entry of the matrix. */
   readonly bins: number;
+  /** Where the initial weights are drawn from. */
   readonly generator?: Generator | null;
 }
 
 /** Predicts binned manipulations: concatenated features - [Linear - BatchNorm - ReLU]... - Linear. */
 export class ManipulationHead extends Module {
+  /** Bins for each entry of the matrix. */
   readonly bins: number;
   readonly #model: Sequential;
 
+  /** A head with fresh weights. */
   constructor(options: ManipulationHeadOptions) {
     super();
     const { features, hidden, bins, generator } = options;

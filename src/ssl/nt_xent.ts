@@ -13,6 +13,7 @@ import type { Tensor } from "../torch/tensor.ts";
 
 /** The loss and what the reference reports beside it: all 0-dimensional tensors, of which only `loss` has a gradient. */
 export interface NtXent {
+  /** Mean cross-entropy over the 2N rows. */
   readonly loss: Tensor;
   /** How often a row of the 2N is most similar to its partner. */
   readonly accuracy: Tensor;

@@ -21,6 +21,7 @@ export interface ProjectionOptions {
   readonly outputs: number;
   /** Whether a BatchNorm follows the last layer; its bias is fixed at 0. */
   readonly finalBatchNorm: boolean;
+  /** Where the initial weights are drawn from. */
   readonly generator?: Generator | null;
 }
 
@@ -28,6 +29,7 @@ export interface ProjectionOptions {
 export class Projection extends Layer {
   readonly #model: Sequential;
 
+  /** A projection with fresh weights. */
   constructor(options: ProjectionOptions) {
     super();
     const { inputs, hidden, outputs, finalBatchNorm, generator } = options;
@@ -45,6 +47,7 @@ export class Projection extends Layer {
     this.#model = this.child("model", new Sequential(layers));
   }
 
+  /** (N, inputs) to unit vectors (N, outputs). */
   override forward(features: Tensor): Tensor {
     return scope(() => normalize(this.#model.forward(features)));
   }

@@ -18,27 +18,39 @@ import { Projection } from "./projection.ts";
 
 /** Sizes of the networks. */
 export interface StecOptions {
+  /** The encoder. */
   readonly arch: Architecture;
+  /** Stem: 7x7 of stride 2, else 3x3 of stride 1. */
   readonly firstConv: boolean;
+  /** Stem: whether max-pooling follows. */
   readonly maxPool: boolean;
   /** Channels of the encoder's first stage. */
   readonly width: number;
+  /** Hidden width of the projection. */
   readonly projectionHidden: number;
+  /** Output width of the projection. */
   readonly projectionOutputs: number;
+  /** Whether a BatchNorm ends the projection. */
   readonly projectionFinalBatchNorm: boolean;
+  /** Hidden widths of the manipulation head. */
   readonly manipulationHidden: readonly number[];
+  /** Bins for each entry of the efference copy. */
   readonly bins: number;
   /** Classes that the supervised head tells apart; 0: images carry no labels and there is no head. */
   readonly classes: number;
+  /** Where the initial weights are drawn from. */
   readonly generator?: Generator | null;
 }
 
 /** How the terms of the loss are weighted and what learns. */
 export interface ObjectiveOptions extends NtXentOptions {
+  /** Weight of the contrastive loss. */
   readonly discriminationLambda: number;
+  /** Weight of the manipulation loss. */
   readonly manipulationLambda: number;
   /** 0 or less: the term is absent. */
   readonly supervisedLambda: number;
+  /** Temperature of NT-Xent. */
   readonly temperature: number;
   /**
    * 0: the supervised head's gradient reaches the encoder; 1: it does not; 2: the encoder is frozen and in eval mode
@@ -63,15 +75,23 @@ export interface Batch {
 
 /** The terms of the loss and what is reported beside them: 0-dimensional tensors, of which only `loss` has a gradient. */
 export interface Losses {
+  /** The weighted sum. */
   readonly loss: Tensor;
+  /** NT-Xent. */
   readonly discriminationLoss: Tensor;
+  /** How often a view is most similar to its partner, among all 2N. */
   readonly discriminationAccuracy: Tensor;
+  /** The same from a to b only. */
   readonly contrastAccuracy: Tensor;
+  /** Entropy of the softmax over the b views, in nats. */
   readonly contrastEntropy: Tensor;
+  /** Cross-entropy of the predicted bins. */
   readonly manipulationLoss: Tensor;
+  /** The share of right bins. */
   readonly manipulationAccuracy: Tensor;
   /** Absent where there is no supervised term. */
   readonly supervisedLoss?: Tensor;
+  /** How often the supervised head is right. */
   readonly supervisedAccuracy?: Tensor;
 }
 
@@ -79,6 +99,7 @@ export interface Losses {
 export class SupervisedHead extends Module {
   readonly #linear: Linear;
 
+  /** A head with fresh weights. */
   constructor(features: number, classes: number, generator: Generator | null) {
     super();
     this.#linear = this.child("linear_layer", new Linear(features, classes, { generator }));
@@ -101,12 +122,16 @@ export class SupervisedHead extends Module {
 
 /** Encoder, projection, manipulation head and supervised head, named as in the reference's checkpoints. */
 export class Stec extends Module {
+  /** Images to features. */
   readonly encoder: ResNet;
+  /** Features to the unit vectors that NT-Xent compares. */
   readonly projection: Projection;
+  /** Two views' features to the manipulation between them. */
   readonly manipulationHead: ManipulationHead;
   /** Null where images carry no labels. */
   readonly supervisedHead: SupervisedHead | null;
 
+  /** A model with fresh weights. */
   constructor(options: StecOptions) {
     super();
     const { generator = null, classes } = options;

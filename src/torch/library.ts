@@ -77,6 +77,7 @@ const SYMBOLS = {
 
 /** An operation that libtorch refused. The message names the operation and, where tensors took part, their shapes. */
 export class TorchError extends Error {
+  /** Tells it from other errors. */
   override readonly name = "TorchError";
 }
 

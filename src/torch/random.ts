@@ -20,7 +20,11 @@ export class Generator implements Disposable {
   /** The shim's handle, 0 once freed. */
   handle: number;
 
-  /** @param seed a safe integer */
+  /**
+   * A generator in the state that follows from the seed.
+   *
+   * @param seed a safe integer
+   */
   constructor(seed: number) {
     if (!Number.isSafeInteger(seed)) {
       throw new RangeError(`Cannot seed a generator: a safe integer is needed, got ${seed}`);

@@ -25,9 +25,11 @@ const DEVICE_TYPES: Readonly<Record<number, string>> = { 0: "cpu", 1: "cuda" };
 
 /** How a tensor is converted. */
 export interface ToOptions {
+  /** The element type. */
   readonly dtype?: DType;
   /** `cpu`, `cuda` or `cuda:1`. */
   readonly device?: string;
+  /** The order in memory, of 4-D tensors. */
   readonly memoryFormat?: MemoryFormat;
   /** Whether a copy from pinned memory may overlap with what follows. */
   readonly nonBlocking?: boolean;
