@@ -24,3 +24,12 @@ function table([head, ...body]: string[][]): string {
     `| ${cells.map((cell, column) => cell.padEnd(widths[column])).join(" | ")} |\n`;
   return [head, widths.map((width) => "-".repeat(width)), ...body].map(line).join("");
 }
+
+/** The content of docs/flags.md. */
+export function flagsDocument(): string {
+  const note = "Written by `deno run -A scripts/write_flags.ts`; a test checks that it is up to date.";
+  const tables = (["train", "eval"] as const).map((name) =>
+    `## deno task ${name}\n\n${flagTable(name).trim()}\n`
+  );
+  return `# Flags\n\n${note}\n\n${tables.join("\n")}`;
+}
