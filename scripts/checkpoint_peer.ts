@@ -5,6 +5,7 @@
  *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts write FOLDER
  *     deno run --allow-read scripts/checkpoint_peer.ts digest FILE
  *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts export CHECKPOINT FOLDER
+ *     deno run --allow-read scripts/checkpoint_peer.ts time FILE
  *
  * @module
  */
@@ -48,14 +49,38 @@ function write(folder: string): void {
   writeSafetensors(`${folder}/tensors.safetensors`, sampleTensors(), { format: "pt", note: "ключ" });
 }
 
+/** Milliseconds that it takes to open a file and read all its tensors, with their strides, ten times. */
+function time(path: string, memory: (key: string, bytes: number) => Uint8Array): number[] {
+  return Array.from({ length: 10 }, () => {
+    const start = performance.now();
+    using file = readCheckpoint(path);
+    for (const [key, tensor] of tensorsOf(file.root, "")) {
+      tensor.readSpanInto(memory(key, tensor.spanByteLength));
+    }
+    return performance.now() - start;
+  });
+}
+
+/** Memory as a model has it: the same at every load. */
+function keptMemory(): (key: string, bytes: number) => Uint8Array {
+  const kept = new Map<string, Uint8Array>();
+  return (key, bytes) => {
+    const memory = kept.get(key) ?? new Uint8Array(bytes);
+    kept.set(key, memory);
+    return memory;
+  };
+}
+
+// deno-lint-ignore no-console
+const print = (value: unknown) => console.log(JSON.stringify(value));
+
 const [command, ...paths] = Deno.args;
 switch (command) {
   case "write":
     write(paths[0]);
     break;
   case "digest":
-    // deno-lint-ignore no-console
-    console.log(JSON.stringify(digest(paths[0])));
+    print(digest(paths[0]));
     break;
   case "export":
     for (const target of ["safetensors", "torchvision", "timm"] satisfies ExportTarget[]) {
@@ -63,6 +88,9 @@ switch (command) {
       exportEncoder(paths[0], target, `${paths[1]}/${name}`);
     }
     break;
+  case "time":
+    print({ fresh: time(paths[0], (_, bytes) => new Uint8Array(bytes)), kept: time(paths[0], keptMemory()) });
+    break;
   default:
-    throw new TypeError(`Cannot run ${command}: write, digest and export are known`);
+    throw new TypeError(`Cannot run ${command}: write, digest, export and time are known`);
 }
