@@ -7,13 +7,14 @@
 import { ByteFile } from "./byte_file.ts";
 import { describeArchitecture, guessArchitecture } from "./names.ts";
 import { PickleGlobal, PickleObject } from "./pickle_values.ts";
+import { printable } from "./printable.ts";
 import { readCheckpoint } from "./pytorch.ts";
 import { StorageReference } from "./pytorch_values.ts";
 import { readSafetensors } from "./safetensors.ts";
 import { elementCount, StoredTensor } from "./stored_tensor.ts";
 
 /** What is printed at most of hostile files, whose parts may contain themselves. */
-const MAX_LINES = 20_000, MAX_DEPTH = 20, MAX_TEXT = 200;
+const MAX_LINES = 20_000, MAX_DEPTH = 20;
 
 /** The contents of a file as lines of text: a tree of names with types, shapes, sizes and settings. */
 export function inspectFile(path: string): string[] {
@@ -61,7 +62,7 @@ function overview(root: unknown, state: unknown): string[] {
       typeof pair[0] === "string" && pair[1] instanceof StoredTensor
     );
     const guess = guessArchitecture(new Map(named));
-    if (guess.arch !== null) lines.push(`seems to be ${escape(describeArchitecture(guess))}`);
+    if (guess.arch !== null) lines.push(`seems to be ${describeArchitecture(guess)}`);
   }
   return lines;
 }
@@ -81,7 +82,7 @@ function collectTensors(root: unknown): StoredTensor[] {
 
 function metadataLines(metadata: ReadonlyMap<string, string>): string[] {
   const lines = [...metadata.entries().take(MAX_LINES)].map(([key, text]) =>
-    `  ${escape(key)}: ${escape(text)}`
+    `  ${printable(key)}: ${printable(text, 1000)}`
   );
   return lines.length > 0 ? ["metadata:", ...lines] : [];
 }
@@ -143,23 +144,23 @@ function isScalar(value: unknown): boolean {
 /** A value on one line; of those with parts what they are. */
 function summary(value: unknown): string {
   if (value === null) return "None";
-  if (typeof value === "string") return escape(JSON.stringify(clip(value)));
+  if (typeof value === "string") return printable(JSON.stringify(value));
   if (value instanceof StoredTensor) return tensorText(value);
   if (value instanceof StorageReference) return `storage of ${byteText(value.storage.byteLength)}`;
   if (value instanceof Uint8Array) return `${value.length} bytes`;
-  if (value instanceof PickleGlobal) return escape(`<${clip(value.path)}>`);
+  if (value instanceof PickleGlobal) return `<${printable(value.path)}>`;
   if (value instanceof PickleObject) {
-    return escape(`<object of ${clip(`${value.module}.${value.name}`)}, not loaded>`);
+    return `<object of ${printable(`${value.module}.${value.name}`)}, not loaded>`;
   }
   if (value instanceof Map) return `dict of ${value.size}`;
   if (value instanceof Set) return `set of ${value.size}`;
   if (Array.isArray(value)) {
     const [open, close] = Object.isFrozen(value) ? "()" : "[]";
-    if (isShort(value)) return clip(`${open}${value.map(summary).join(", ")}${close}`);
+    if (isShort(value)) return printable(`${open}${value.map(summary).join(", ")}${close}`);
     return `${Object.isFrozen(value) ? "tuple" : "list"} of ${value.length}`;
   }
   if (typeof value === "boolean") return value ? "True" : "False";
-  return clip(String(value));
+  return printable(String(value));
 }
 
 function tensorText(tensor: StoredTensor): string {
@@ -168,19 +169,7 @@ function tensorText(tensor: StoredTensor): string {
 }
 
 function keyText(key: unknown): string {
-  return typeof key === "string" ? escape(clip(key)) : summary(key);
-}
-
-function clip(text: string): string {
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text;
-}
-
-/** Control characters, which could drive the terminal, as `\u` and their number. */
-function escape(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\u2028\u2029]/gu,
-    (each) => `\\u${each.codePointAt(0)!.toString(16).padStart(4, "0")}`,
-  );
+  return typeof key === "string" ? printable(key) : summary(key);
 }
 
 /** A number of bytes in the unit that suits it. */

@@ -6,6 +6,7 @@
  */
 
 import { type Picklable, PickleFloat } from "./pickle.ts";
+import { printable } from "./printable.ts";
 import { isStringMap } from "./pickle_values.ts";
 import { StoredTensor, type TensorSource } from "./stored_tensor.ts";
 
@@ -114,7 +115,7 @@ function tensorsOf(value: unknown, where: string): Map<string, StoredTensor> {
   for (const [name, tensor] of value) {
     if (!(tensor instanceof StoredTensor)) {
       throw new TypeError(
-        `Cannot find weights: ${JSON.stringify(name)} in ${where} is no tensor that can be read`,
+        `Cannot find weights: ${printable(name)} in ${where} is no tensor that can be read`,
       );
     }
     tensors.set(name, tensor);

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { printable } from "./printable.ts";
+
 /** Anything with a shape: tensors, and what files say of tensors. */
 export interface Shaped {
   /** The size of every dimension. */
@@ -65,7 +67,8 @@ const SHOWN = 5;
 function line(what: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
   const more = items.length > SHOWN ? `, and ${items.length - SHOWN} more` : "";
-  return [`  ${what} (${items.length}): ${items.slice(0, SHOWN).join(", ")}${more}`];
+  const shown = items.slice(0, SHOWN).map((item) => printable(item)).join(", ");
+  return [`  ${what} (${items.length}): ${shown}${more}`];
 }
 
 function shapeText(shape: readonly number[]): string {
@@ -168,7 +171,7 @@ export function describeArchitecture(guess: GuessedArchitecture): string {
   if (manipHidden !== null) parts.push(`--manip_hidden_mlp ${manipHidden.join(",") || "0"}`);
   if (bins !== null && bins !== 6) parts.push(`--n_bins ${bins}`);
   if (prefix !== "encoder.") {
-    parts.push(prefix === "" ? "the encoder alone" : `names that begin with ${prefix}`);
+    parts.push(prefix === "" ? "the encoder alone" : `names that begin with ${printable(prefix)}`);
   }
   return parts.join(", ");
 }

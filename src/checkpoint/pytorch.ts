@@ -7,6 +7,7 @@
 
 import { messageOf } from "../errors.ts";
 import { ByteFile } from "./byte_file.ts";
+import { printable } from "./printable.ts";
 import { isLegacy, readLegacy } from "./pytorch_legacy.ts";
 import { torchValues } from "./pytorch_values.ts";
 import { unpickle } from "./unpickle.ts";
@@ -39,7 +40,9 @@ export function readCheckpoint(path: string): PyTorchFile {
     return { ...contents, form, byteLength: file.size, [Symbol.dispose]: () => file[Symbol.dispose]() };
   } catch (thrown) {
     file[Symbol.dispose]();
-    throw new Error(`Cannot read the checkpoint ${path}: ${messageOf(thrown)}`, { cause: thrown });
+    throw new Error(`Cannot read the checkpoint ${path}: ${printable(messageOf(thrown), 500)}`, {
+      cause: thrown,
+    });
   }
 }
 

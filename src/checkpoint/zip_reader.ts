@@ -8,6 +8,7 @@
 import { crc32, inflateRawSync } from "node:zlib";
 import { messageOf } from "../errors.ts";
 import type { ByteFile } from "./byte_file.ts";
+import { printable } from "./printable.ts";
 import type { Storage } from "./stored_tensor.ts";
 import {
   CENTRAL_HEADER,
@@ -31,7 +32,7 @@ const SMALL_BYTES = 1 << 20;
 const ENTRY_MEMORY = 800, MIN_MEMORY = 16 << 20;
 
 /** An entry as the archive's directory has it. */
-interface Directions {
+interface DirectoryEntry {
   readonly name: string;
   readonly nameBytes: number;
   readonly flags: number;
@@ -47,7 +48,7 @@ interface Directions {
 /** One entry of an open archive. Its CRC is checked, once, by {@linkcode ZipEntry.verify}. */
 export class ZipEntry implements Storage {
   readonly #file: ByteFile;
-  readonly #directions: Directions;
+  readonly #entry: DirectoryEntry;
   #dataStart = -1;
   /** So many bytes from the front have entered the running checksum. */
   #summed = 0;
@@ -55,19 +56,19 @@ export class ZipEntry implements Storage {
   #inflated: Uint8Array | undefined;
 
   /** Made by {@linkcode readZip} only. */
-  constructor(file: ByteFile, directions: Directions) {
+  constructor(file: ByteFile, entry: DirectoryEntry) {
     this.#file = file;
-    this.#directions = directions;
+    this.#entry = entry;
   }
 
   /** The entry's name. */
   get key(): string {
-    return this.#directions.name;
+    return this.#entry.name;
   }
 
   /** Its length when unpacked. */
   get byteLength(): number {
-    return this.#directions.size;
+    return this.#entry.size;
   }
 
   /** See {@linkcode Storage}: the whole file's length, or a megabyte where that is more. */
@@ -85,7 +86,7 @@ export class ZipEntry implements Storage {
 
   /** Fills `target` with the bytes from `offset` on. What is read in order from the front is summed on the way. */
   readInto(offset: number, target: Uint8Array): void {
-    if (this.#directions.method === METHODS.deflated) {
+    if (this.#entry.method === METHODS.deflated) {
       target.set((this.#inflated ??= this.#inflate()).subarray(offset, offset + target.length));
       return;
     }
@@ -99,7 +100,7 @@ export class ZipEntry implements Storage {
 
   /** Sums what has not been read yet, and throws where the entry is not what was written. */
   verify(): void {
-    if (this.#directions.method === METHODS.deflated) {
+    if (this.#entry.method === METHODS.deflated) {
       this.#inflated = undefined;
       return;
     }
@@ -121,12 +122,12 @@ export class ZipEntry implements Storage {
   }
 
   #checkCrc(crc: number): void {
-    if (crc !== this.#directions.crc) {
+    if (crc !== this.#entry.crc) {
       const hex = (n: number) => n.toString(16).padStart(8, "0");
       throw new Error(
-        `Cannot read ${this.key} of ${this.#file.path}: it is damaged, its checksum is ${
+        `Cannot read ${printable(this.key)} of ${this.#file.path}: it is damaged, its checksum is ${
           hex(crc)
-        }, should be ${hex(this.#directions.crc)}`,
+        }, should be ${hex(this.#entry.crc)}`,
       );
     }
   }
@@ -136,17 +137,19 @@ export class ZipEntry implements Storage {
     const start = this.#locate();
     let bytes: Uint8Array;
     try {
-      bytes = inflateRawSync(this.#file.read(start, this.#directions.compressedSize), {
+      bytes = inflateRawSync(this.#file.read(start, this.#entry.compressedSize), {
         maxOutputLength: Math.max(this.byteLength, 1),
       });
     } catch (thrown) {
-      throw new Error(`Cannot unpack ${this.key} of ${this.#file.path}: ${messageOf(thrown)}`, {
+      throw new Error(`Cannot unpack ${printable(this.key)} of ${this.#file.path}: ${messageOf(thrown)}`, {
         cause: thrown,
       });
     }
     if (bytes.length !== this.byteLength) {
       throw new RangeError(
-        `Cannot unpack ${this.key} of ${this.#file.path}: it has ${bytes.length} bytes, should have ${this.byteLength}`,
+        `Cannot unpack ${
+          printable(this.key)
+        } of ${this.#file.path}: it has ${bytes.length} bytes, should have ${this.byteLength}`,
       );
     }
     this.#checkCrc(crc32(bytes));
@@ -156,8 +159,9 @@ export class ZipEntry implements Storage {
   /** Where the data begin: after the local header, whose length only the local header says. */
   #locate(): number {
     if (this.#dataStart >= 0) return this.#dataStart;
-    const { headerOffset, compressedSize, limit } = this.#directions;
-    const refuse = (why: string) => new RangeError(`Cannot read ${this.key} of ${this.#file.path}: ${why}`);
+    const { headerOffset, compressedSize, limit } = this.#entry;
+    const refuse = (why: string) =>
+      new RangeError(`Cannot read ${printable(this.key)} of ${this.#file.path}: ${why}`);
     const header = viewOf(this.#file.read(headerOffset, LENGTHS.localHeader));
     if (header.getUint32(0, true) !== LOCAL_HEADER) throw refuse(`there is no entry at ${headerOffset}`);
     const nameLength = header.getUint16(26, true), extraLength = header.getUint16(28, true);
@@ -258,10 +262,10 @@ function readZip64End(file: ByteFile, endPosition: number, refuse: Refuse): Dire
   return { count: getUint64(record, 32), size: getUint64(record, 40), offset: getUint64(record, 48) };
 }
 
-function parseDirectory(file: ByteFile, directory: Directory, refuse: Refuse): Directions[] {
+function parseDirectory(file: ByteFile, directory: Directory, refuse: Refuse): DirectoryEntry[] {
   const bytes = file.read(directory.offset, directory.size);
   const view = viewOf(bytes);
-  const found: Directions[] = [];
+  const found: DirectoryEntry[] = [];
   let at = 0;
   for (let i = 0; i < directory.count; i++) {
     if (at + LENGTHS.centralHeader > bytes.length || view.getUint32(at, true) !== CENTRAL_HEADER) {
@@ -292,7 +296,7 @@ function readSizes(
   extraStart: number,
   extraEnd: number,
   refuse: Refuse,
-): Pick<Directions, "size" | "compressedSize" | "headerOffset"> {
+): Pick<DirectoryEntry, "size" | "compressedSize" | "headerOffset"> {
   let [next, end] = findExtra(view, extraStart, extraEnd);
   const field = (offset: number): number => {
     const value = view.getUint32(at + offset, true);
@@ -315,7 +319,7 @@ function findExtra(view: DataView, start: number, end: number): [start: number, 
   return [end, end];
 }
 
-function checkEntry(entry: Directions, fileSize: number, refuse: Refuse): void {
+function checkEntry(entry: DirectoryEntry, fileSize: number, refuse: Refuse): void {
   const { name, method, size, compressedSize, headerOffset, limit } = entry;
   const called = JSON.stringify(name);
   if (entry.flags & FLAGS.encrypted) throw refuse(`${called} is encrypted`);

@@ -153,7 +153,10 @@ function faultOf(thrown: unknown): string | null {
   const isPermission = thrown instanceof Deno.errors.NotCapable ||
     thrown.cause instanceof Deno.errors.NotCapable;
   if (isPermission || PROGRAM_FAULT.test(thrown.message)) return `${thrown.name}: ${thrown.message}`;
-  if (thrown.message.length > 2000) return `a message of ${thrown.message.length} characters`;
+  if (thrown.message.length > 1000) return `a message of ${thrown.message.length} characters`;
+  if (/\p{Cc}/u.test(thrown.message)) {
+    return `a message with control characters: ${JSON.stringify(thrown.message)}`;
+  }
   return null;
 }
 

@@ -115,9 +115,9 @@ Deno.test("lightning: what is no checkpoint is refused in one sentence", () => {
     [inert, /Cannot find weights: the file holds no dict of names/],
     [new Map([[1, 2]]), /the file holds no dict of names/],
     [new Map(), /the file is an empty dict/],
-    [new Map([["a", inert]]), /"a" in the file is no tensor that can be read/],
+    [new Map([["a", inert]]), /a in the file is no tensor that can be read/],
     [new Map([["state_dict", null]]), /state_dict is no dict of names/],
-    [new Map([["state_dict", new Map([["w", 3]])]]), /"w" in state_dict is no tensor/],
+    [new Map([["state_dict", new Map([["w", 3]])]]), /w in state_dict is no tensor/],
     [new Map<string, unknown>([["state_dict", null], ["epoch", -1]]), /its epoch is not a whole number/],
   ];
   for (const [root, message] of cases) throwsSentence(() => parseLightning(root), message);

@@ -230,6 +230,18 @@ Deno.test("pytorch: files that are no checkpoint are refused in one sentence", (
   });
 });
 
+Deno.test("pytorch: names from a file cannot break the message or drive the terminal", () => {
+  inFolder((folder) => {
+    const evil = "sys\x1b[2J\ntem" + "x".repeat(1000);
+    const name = `X${String.fromCharCode(evil.length & 255, evil.length >> 8)}\0\0${evil}`;
+    writeArchive(`${folder}/a.pt`, { "x/data.pkl": `${word("os")}${name}\x93)R.` });
+    throwsSentence(
+      () => readCheckpoint(`${folder}/a.pt`),
+      /calls os\.sys\\u001b\[2J\\u000atemx{300,500}\.\.\.$/,
+    );
+  });
+});
+
 Deno.test("pytorch: a storage of an unknown type leaves its tensor inert", () => {
   inFolder((folder) => {
     const entries = { "x/data.pkl": tensorPickle({ kind: "NewStorage" }), "x/data/0": "12345678" };
