@@ -8,6 +8,7 @@
 import { messageOf } from "../errors.ts";
 import { writeAtomically, writeFully } from "./atomic.ts";
 import { ByteFile } from "./byte_file.ts";
+import { printable } from "./printable.ts";
 import {
   byteLengthOf,
   contiguousStrides,
@@ -58,7 +59,9 @@ export function readSafetensors(path: string): SafetensorsFile {
     return { ...parse(file), [Symbol.dispose]: () => file[Symbol.dispose]() };
   } catch (thrown) {
     file[Symbol.dispose]();
-    throw new Error(`Cannot read safetensors from ${path}: ${messageOf(thrown)}`, { cause: thrown });
+    throw new Error(`Cannot read safetensors from ${path}: ${printable(messageOf(thrown), 500)}`, {
+      cause: thrown,
+    });
   }
 }
 
