@@ -11,6 +11,14 @@
 
 using namespace stec;
 
+namespace {
+
+std::string describe(const at::Tensor& tensor) {
+  return c10::str(c10::toString(tensor.scalar_type()), tensor.sizes(), " on ", tensor.device());
+}
+
+}  // namespace
+
 int32_t stec_backward(double tensor, double gradient, uint32_t retain_graph, uint32_t create_graph) {
   STEC_GUARD(STEC_FAILED, {
     const at::Tensor root = tensors().get(tensor);
@@ -27,7 +35,9 @@ int32_t stec_gradients(uint32_t retain_graph, uint32_t create_graph, uint32_t al
       const stec_slot& list = frame.slots[slot];
       if (list.tag == STEC_NONE) return std::vector<at::Tensor>();
       TORCH_CHECK(list.tag == STEC_TENSORS, "gradients wants lists of tensors");
-      return tensor_list(frame, list.value.number, list.count);
+      auto given = tensor_list(tensors().locked(), frame, list.value.number, list.count);
+      for (const at::Tensor& tensor : given) TORCH_CHECK(tensor.defined(), "a list of tensors lacks one");
+      return given;
     };
     const auto gradients = torch::autograd::grad(
         read(0), read(1), read(2), retain_graph != 0, create_graph != 0, allow_unused != 0);
@@ -46,15 +56,23 @@ double stec_gradient(double tensor) {
 
 int32_t stec_set_gradient(double tensor, double gradient) {
   STEC_GUARD(STEC_FAILED, {
-    at::Tensor target = tensors().get(tensor);
-    target.mutable_grad() = gradient == 0 ? at::Tensor() : tensors().get(gradient);
+    const at::Tensor target = tensors().get(tensor);
+    const at::Tensor value = gradient == 0 ? at::Tensor() : tensors().get(gradient);
+    if (value.defined()) {
+      // Autograd adds to it later without looking.
+      TORCH_CHECK(!value.is_same(target), "a tensor cannot be its own gradient");
+      TORCH_CHECK(value.sizes() == target.sizes() && value.scalar_type() == target.scalar_type() &&
+                      value.device() == target.device(),
+                  "a gradient must be like its tensor, ", describe(target), ", not ", describe(value));
+    }
+    target.mutable_grad() = value;
     return 0;
   })
 }
 
 int32_t stec_set_requires_grad(double tensor, uint32_t requires_grad) {
   STEC_GUARD(STEC_FAILED, {
-    tensors().get(tensor).set_requires_grad(requires_grad != 0);
+    tensors().get(tensor).requires_grad_(requires_grad != 0);
     return 0;
   })
 }
@@ -73,9 +91,13 @@ int32_t stec_set_autocast(int32_t device_type, int32_t dtype) {
     const int32_t before = at::autocast::is_autocast_enabled(device)
         ? static_cast<int32_t>(at::autocast::get_autocast_dtype(device))
         : -1;
-    if (dtype >= 0) at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(dtype));
+    if (dtype >= 0) {
+      TORCH_CHECK(at::isFloatingType(checked_dtype(dtype)), "autocast wants a floating-point dtype, not ",
+                  checked_dtype(dtype));
+      at::autocast::set_autocast_dtype(device, checked_dtype(dtype));
+    }
     at::autocast::set_autocast_enabled(device, dtype >= 0);
-    if (dtype < 0) at::autocast::clear_cache();
+    if (dtype != before) at::autocast::clear_cache();
     return before;
   })
 }

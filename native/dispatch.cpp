@@ -4,8 +4,12 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/core/jit_type.h>
+#include <c10/core/QScheme.h>
+#include <c10/util/ScopeExit.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <sstream>
@@ -17,7 +21,7 @@
 namespace stec {
 namespace {
 
-enum class Kind { Tensor, Int, Float, Bool, Scalar, String, Device, Generator, List, Other };
+enum class Kind { Tensor, Int, DType, Layout, MemoryFormat, QScheme, Float, Bool, Scalar, String, Device, Generator, List, Other };
 
 struct Parameter {
   Kind kind = Kind::Other;
@@ -29,9 +33,9 @@ struct Parameter {
 };
 
 struct Operator {
-  std::string name;
   c10::OperatorHandle handle;
   std::vector<Parameter> parameters;
+  bool in_place = false;  // changes its first argument, a tensor
 };
 
 Kind kind_of(const c10::Type& type) {
@@ -39,6 +43,10 @@ Kind kind_of(const c10::Type& type) {
     case c10::TypeKind::TensorType: return Kind::Tensor;
     case c10::TypeKind::IntType:
     case c10::TypeKind::SymIntType: return Kind::Int;
+    case c10::TypeKind::ScalarTypeType: return Kind::DType;
+    case c10::TypeKind::LayoutType: return Kind::Layout;
+    case c10::TypeKind::MemoryFormatType: return Kind::MemoryFormat;
+    case c10::TypeKind::QSchemeType: return Kind::QScheme;
     case c10::TypeKind::FloatType: return Kind::Float;
     case c10::TypeKind::BoolType: return Kind::Bool;
     case c10::TypeKind::NumberType: return Kind::Scalar;
@@ -50,32 +58,34 @@ Kind kind_of(const c10::Type& type) {
   }
 }
 
+// T of an optional T; the type itself otherwise.
+c10::TypePtr without_optional(const c10::TypePtr& type, bool& optional) {
+  const auto cast = type->cast<c10::OptionalType>();
+  if (!cast) return type;
+  optional = true;
+  return cast->getElementType();
+}
+
 Parameter parameter_of(const c10::Argument& argument) {
   Parameter parameter;
   parameter.argument = &argument;
-  c10::TypePtr type = argument.type();
-  if (const auto optional = type->cast<c10::OptionalType>()) {
-    parameter.optional = true;
-    type = optional->getElementType();
-  }
+  // The real type tells a dtype from an int.
+  const c10::TypePtr type = without_optional(argument.real_type(), parameter.optional);
   parameter.kind = kind_of(*type);
   if (parameter.kind == Kind::List) {
-    c10::TypePtr element = type->expectRef<c10::ListType>().getElementType();
-    if (const auto optional = element->cast<c10::OptionalType>()) {
-      parameter.optional_element = true;
-      element = optional->getElementType();
-    }
-    parameter.element = kind_of(*element);
+    const c10::TypePtr element = type->expectRef<c10::ListType>().getElementType();
+    parameter.element = kind_of(*without_optional(element, parameter.optional_element));
     parameter.broadcast = argument.N().value_or(0);
   }
   return parameter;
 }
 
-// Operators that were looked up. Never shrinks, so a reference stays valid.
+// Operators that were looked up, by number. They never go away, and are read without a lock.
 struct Registry {
+  static constexpr size_t kCapacity = 1 << 15;
   std::mutex mutex;
-  std::deque<Operator> operators;
   std::unordered_map<std::string, uint32_t> numbers;
+  std::array<std::atomic<const Operator*>, kCapacity> operators{};
 };
 
 Registry& registry() {
@@ -84,15 +94,15 @@ Registry& registry() {
 }
 
 const Operator& operator_at(uint32_t op) {
-  std::lock_guard<std::mutex> lock(registry().mutex);
-  TORCH_CHECK(op < registry().operators.size(), "no operator has the number ", op);
-  return registry().operators[op];
+  const Operator* found = op < Registry::kCapacity ? registry().operators[op].load(std::memory_order_acquire) : nullptr;
+  TORCH_CHECK(found, "no operator has the number ", op);
+  return *found;
 }
 
 uint32_t find_operator(const std::string& name) {
   std::lock_guard<std::mutex> lock(registry().mutex);
-  const auto known = registry().numbers.find(name);
-  if (known != registry().numbers.end()) return known->second;
+  auto& numbers = registry().numbers;
+  if (const auto known = numbers.find(name); known != numbers.end()) return known->second;
   const size_t colons = name.find("::");
   const size_t dot = name.find('.', colons == std::string::npos ? 0 : colons);
   const std::string base = name.substr(0, dot);
@@ -100,11 +110,17 @@ uint32_t find_operator(const std::string& name) {
   const auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
   TORCH_CHECK(handle.has_value(), "libtorch has no operator ", name,
               ": a name looks like aten::add.Tensor, with the overload behind the dot");
-  Operator found{name, *handle, {}};
-  for (const c10::Argument& argument : handle->schema().arguments()) found.parameters.push_back(parameter_of(argument));
-  registry().operators.push_back(std::move(found));
-  const auto number = static_cast<uint32_t>(registry().operators.size() - 1);
-  registry().numbers.emplace(name, number);
+  TORCH_CHECK(numbers.size() < Registry::kCapacity, "too many operators");
+  auto found = std::make_unique<Operator>(Operator{*handle, {}});
+  for (const c10::Argument& argument : handle->schema().arguments()) found->parameters.push_back(parameter_of(argument));
+  if (!found->parameters.empty()) {
+    const Parameter& first = found->parameters[0];
+    const c10::AliasInfo* alias = first.argument->alias_info();
+    found->in_place = first.kind == Kind::Tensor && alias && alias->isWrite();
+  }
+  const auto number = static_cast<uint32_t>(numbers.size());
+  numbers.emplace(name, number);
+  registry().operators[number].store(found.release(), std::memory_order_release);
   return number;
 }
 
@@ -119,11 +135,17 @@ const char* tag_name(uint32_t tag) {
               ", got ", tag_name(slot.tag));
 }
 
-bool whole(double number) { return number == std::trunc(number) && std::abs(number) <= 9007199254740992.0; }
-
 int64_t to_int(const Parameter& parameter, double number) {
   TORCH_CHECK(whole(number), "argument '", parameter.argument->name(), "' wants a whole number, got ", number);
   return static_cast<int64_t>(number);
+}
+
+// The number of a layout, memory format or quantisation scheme below `count`. libtorch does not check it.
+int64_t to_enumerator(const Parameter& parameter, double number, int64_t count) {
+  const int64_t value = to_int(parameter, number);
+  TORCH_CHECK(value >= 0 && value < count, "argument '", parameter.argument->name(), "' wants ",
+              parameter.argument->real_type()->repr_str(), ", got the number ", value);
+  return value;
 }
 
 c10::Scalar to_scalar(double number) {
@@ -149,8 +171,9 @@ c10::IValue number_list(const Parameter& parameter, const double* numbers, uint3
   }
 }
 
-c10::IValue tensor_list_value(const Parameter& parameter, const stec_frame& frame, const stec_slot& slot) {
-  std::vector<at::Tensor> given = tensor_list(frame, slot.value.number, slot.count);
+c10::IValue tensor_list_value(const Parameter& parameter, const TensorTable::Locked& table, const stec_frame& frame,
+                              const stec_slot& slot) {
+  std::vector<at::Tensor> given = tensor_list(table, frame, slot.value.number, slot.count);
   if (!parameter.optional_element) {
     for (const at::Tensor& tensor : given) TORCH_CHECK(tensor.defined(), "a tensor list holds a missing tensor");
     return c10::List<at::Tensor>(given);
@@ -167,6 +190,10 @@ c10::IValue number_value(const Parameter& parameter, const stec_slot& slot) {
   const double number = slot.value.number;
   switch (parameter.kind) {
     case Kind::Int: return to_int(parameter, number);
+    case Kind::DType: return static_cast<int64_t>(checked_dtype(number));
+    case Kind::Layout: return to_enumerator(parameter, number, 1);  // strided: others have no memory to see
+    case Kind::MemoryFormat: return to_enumerator(parameter, number, static_cast<int64_t>(at::MemoryFormat::NumOptions));
+    case Kind::QScheme: return to_enumerator(parameter, number, at::COMPILE_TIME_NUM_QSCHEMES);
     case Kind::Float: return number;
     case Kind::Scalar: return to_scalar(number);
     case Kind::List:
@@ -183,7 +210,8 @@ c10::IValue number_value(const Parameter& parameter, const stec_slot& slot) {
   }
 }
 
-c10::IValue to_value(const Parameter& parameter, const stec_frame& frame, const stec_slot& slot) {
+c10::IValue to_value(const Parameter& parameter, const TensorTable::Locked& table, const stec_frame& frame,
+                     const stec_slot& slot) {
   switch (slot.tag) {
     case STEC_DEFAULT:
       if (parameter.argument->default_value()) return *parameter.argument->default_value();
@@ -194,7 +222,7 @@ c10::IValue to_value(const Parameter& parameter, const stec_frame& frame, const 
       return c10::IValue();
     case STEC_TENSOR:
       if (parameter.kind != Kind::Tensor) refuse(parameter, slot);
-      return tensors().get(slot.value.number);
+      return table.get(slot.value.number);
     case STEC_NUMBER: return number_value(parameter, slot);
     case STEC_BOOL:
       if (parameter.kind == Kind::Scalar) return c10::Scalar(slot.value.number != 0);
@@ -218,11 +246,11 @@ c10::IValue to_value(const Parameter& parameter, const stec_frame& frame, const 
                   "a number list lies outside the frame");
       if (parameter.kind != Kind::List) refuse(parameter, slot);
       // An empty list carries no hint of its elements.
-      if (slot.count == 0 && parameter.element == Kind::Tensor) return tensor_list_value(parameter, frame, slot);
+      if (slot.count == 0 && parameter.element == Kind::Tensor) return tensor_list_value(parameter, table, frame, slot);
       return number_list(parameter, frame.payload + static_cast<size_t>(slot.value.number), slot.count);
     case STEC_TENSORS:
       if (parameter.kind != Kind::List || parameter.element != Kind::Tensor) refuse(parameter, slot);
-      return tensor_list_value(parameter, frame, slot);
+      return tensor_list_value(parameter, table, frame, slot);
     case STEC_GENERATOR:
       if (parameter.kind != Kind::Generator) refuse(parameter, slot);
       return generators().get(slot.value.number);
@@ -230,21 +258,22 @@ c10::IValue to_value(const Parameter& parameter, const stec_frame& frame, const 
   }
 }
 
-void put_tensor(stec_slot& slot, const at::Tensor& tensor, const at::Tensor& first) {
+void put_tensor(TensorTable::Locked& table, stec_slot& slot, const at::Tensor& tensor, const at::Tensor& first) {
   if (!tensor.defined()) {
     slot.tag = STEC_NONE;
   } else if (first.defined() && tensor.is_same(first)) {
     slot.tag = STEC_FIRST;
   } else {
     slot.tag = STEC_TENSOR;
-    slot.value.number = tensors().insert(tensor);
+    slot.value.number = table.insert(tensor);
   }
 }
 
-void put_result(stec_frame& frame, stec_slot& slot, const c10::IValue& value, const at::Tensor& first, size_t& used) {
+void put_result(TensorTable::Locked& table, stec_frame& frame, stec_slot& slot, const c10::IValue& value,
+                const at::Tensor& first, size_t& used) {
   slot.count = 0;
   if (value.isTensor()) {
-    put_tensor(slot, value.toTensor(), first);
+    put_tensor(table, slot, value.toTensor(), first);
   } else if (value.isBool()) {
     slot.tag = STEC_BOOL;
     slot.value.number = value.toBool();
@@ -262,7 +291,7 @@ void put_result(stec_frame& frame, stec_slot& slot, const c10::IValue& value, co
     slot.tag = STEC_TENSORS;
     slot.count = static_cast<uint32_t>(list.size());
     slot.value.number = static_cast<double>(used);
-    for (const at::Tensor& tensor : list) frame.payload[used++] = tensor.defined() ? tensors().insert(tensor) : 0;
+    for (const at::Tensor& tensor : list) frame.payload[used++] = tensor.defined() ? table.insert(tensor) : 0;
   } else if (value.isIntList() || value.isDoubleList()) {
     const bool ints = value.isIntList();
     const size_t count = ints ? value.toIntList().size() : value.toDoubleList().size();
@@ -298,28 +327,41 @@ std::string describe_arguments(const std::vector<c10::IValue>& stack) {
   return text.str();
 }
 
+// The arguments, then results, of a call. One for each thread, so that a call allocates nothing itself: no operator
+// calls back into this library.
+std::vector<c10::IValue>& thread_stack() {
+  static thread_local std::vector<c10::IValue> stack;
+  return stack;
+}
+
+void call_operator(const Operator& op, std::vector<c10::IValue>& stack) {
+  try {
+    op.handle.callBoxed(stack);
+  } catch (const c10::Error& error) {
+    const std::string described = describe_arguments(stack);
+    TORCH_CHECK(false, error.what_without_backtrace(), described.empty() ? "" : " (arguments: " + described + ")");
+  }
+}
+
 int32_t call(const Operator& op, uint32_t arguments) {
   stec_frame& frame = thread_frame();
   TORCH_CHECK(arguments <= op.parameters.size() && arguments <= STEC_SLOTS, "takes at most ", op.parameters.size(),
               " arguments, got ", arguments, ": ", op.handle.schema());
   static constexpr stec_slot absent{STEC_DEFAULT, 0, {0}};
-  std::vector<c10::IValue> stack;
-  stack.reserve(op.parameters.size());
-  for (size_t i = 0; i < op.parameters.size(); ++i) {
-    stack.push_back(to_value(op.parameters[i], frame, i < arguments ? frame.slots[i] : absent));
+  std::vector<c10::IValue>& stack = thread_stack();
+  const auto clear = c10::make_scope_exit([&stack] { stack.clear(); });
+  {
+    const auto table = tensors().locked();
+    for (size_t i = 0; i < op.parameters.size(); ++i) {
+      stack.push_back(to_value(op.parameters[i], table, frame, i < arguments ? frame.slots[i] : absent));
+    }
   }
-  // Only an argument that the caller holds can come back as STEC_FIRST.
-  const at::Tensor first = arguments > 0 && frame.slots[0].tag == STEC_TENSOR ? stack[0].toTensor() : at::Tensor();
-  std::string described;
-  try {
-    op.handle.callBoxed(stack);
-  } catch (const c10::Error& error) {
-    described = describe_arguments(stack);
-    TORCH_CHECK(false, error.what_without_backtrace(), described.empty() ? "" : " (arguments: " + described + ")");
-  }
+  const at::Tensor first = op.in_place && stack[0].isTensor() ? stack[0].toTensor() : at::Tensor();
+  call_operator(op, stack);
   TORCH_CHECK(stack.size() <= STEC_SLOTS, "too many results for one call: ", stack.size());
   size_t used = 0;
-  for (size_t i = 0; i < stack.size(); ++i) put_result(frame, frame.slots[i], stack[i], first, used);
+  auto table = tensors().locked();
+  for (size_t i = 0; i < stack.size(); ++i) put_result(table, frame, frame.slots[i], stack[i], first, used);
   return static_cast<int32_t>(stack.size());
 }
 

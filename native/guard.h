@@ -13,6 +13,15 @@ namespace stec {
 // The message of the calling thread's last failure.
 std::string& last_error();
 
+// Keeps a message. Without memory for it the message is lost, not the process.
+inline void fail(const char* message) noexcept {
+  try {
+    last_error() = message;
+  } catch (...) {
+    last_error().clear();
+  }
+}
+
 }  // namespace stec
 
 // Runs the statements given and returns `failed` from the enclosing function if they throw.
@@ -20,10 +29,10 @@ std::string& last_error();
   try {                                                           \
     __VA_ARGS__                                                   \
   } catch (const c10::Error& error) {                             \
-    stec::last_error() = error.what_without_backtrace();          \
+    stec::fail(error.what_without_backtrace());                   \
   } catch (const std::exception& error) {                         \
-    stec::last_error() = error.what();                            \
+    stec::fail(error.what());                                     \
   } catch (...) {                                                 \
-    stec::last_error() = "an unknown exception inside libtorch";  \
+    stec::fail("an unknown exception inside libtorch");           \
   }                                                               \
   return failed;

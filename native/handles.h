@@ -4,6 +4,7 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -18,31 +19,43 @@ namespace stec {
 template <typename T, uint64_t kind>
 class HandleTable {
  public:
-  double insert(T object) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    uint64_t index;
-    if (free_.empty()) {
-      index = places_.size();
-      TORCH_CHECK(index < (1u << 24), "too many live ", T_name(), "s: 16,777,216");
-      places_.emplace_back();
-    } else {
-      index = free_.back();
-      free_.pop_back();
-    }
-    Place& place = places_[index];
-    place.object = std::move(object);
-    place.live = true;
-    ++live_;
-    return static_cast<double>((place.uses << 27) | (kind << 24) | index);
-  }
+  // Several lookups under one lock.
+  class Locked {
+   public:
+    explicit Locked(HandleTable& table) : table_(table), lock_(table.mutex_) {}
 
-  // A copy, so that the object stays alive for the caller whatever other threads free.
-  T get(double handle) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    Place* place = find(handle);
-    TORCH_CHECK(place, "this ", T_name(), " was already freed, or never existed");
-    return place->object;
-  }
+    // A copy, so that the object stays alive for the caller whatever other threads free.
+    T get(double handle) const {
+      const Place* place = table_.find(handle);
+      TORCH_CHECK(place, "this ", T_name(), " was already freed, or never existed");
+      return place->object;
+    }
+
+    double insert(T object) {
+      uint64_t index;
+      if (table_.free_.empty()) {
+        index = table_.places_.size();
+        TORCH_CHECK(index < (1u << 24), "too many live ", T_name(), "s: 16,777,216");
+        table_.places_.emplace_back();
+      } else {
+        index = table_.free_.back();
+        table_.free_.pop_back();
+      }
+      Place& place = table_.places_[index];
+      place.object = std::move(object);
+      place.live = true;
+      ++table_.live_;
+      return static_cast<double>((place.uses << 27) | (kind << 24) | index);
+    }
+
+   private:
+    HandleTable& table_;
+    std::lock_guard<std::mutex> lock_;
+  };
+
+  Locked locked() { return Locked(*this); }
+  T get(double handle) { return locked().get(handle); }
+  double insert(T object) { return locked().insert(std::move(object)); }
 
   bool erase(double handle) {
     T released;  // Destroyed after the lock is given back: a destructor may take long.
@@ -50,12 +63,12 @@ class HandleTable {
       std::lock_guard<std::mutex> lock(mutex_);
       Place* place = find(handle);
       if (!place) return false;
+      free_.push_back(static_cast<uint32_t>(place_index(handle)));
       released = std::move(place->object);
       place->object = T();
       place->live = false;
       place->uses = (place->uses + 1) & ((1u << 26) - 1);
       if (place->uses == 0) place->uses = 1;
-      free_.push_back(static_cast<uint32_t>(place_index(handle)));
       --live_;
     }
     return true;
@@ -103,8 +116,10 @@ class HandleTable {
 };
 
 // The tables are never destroyed: worker threads may still hold handles while the process ends.
-inline HandleTable<at::Tensor, 0>& tensors() {
-  static auto* table = new HandleTable<at::Tensor, 0>();
+using TensorTable = HandleTable<at::Tensor, 0>;
+
+inline TensorTable& tensors() {
+  static auto* table = new TensorTable();
   return *table;
 }
 
@@ -116,7 +131,14 @@ inline HandleTable<at::Generator, 1>& generators() {
 // The calling thread's frame.
 stec_frame& thread_frame();
 
-// Reads `count` handles at payload[offset].
-std::vector<at::Tensor> tensor_list(const stec_frame& frame, double offset, uint32_t count);
+// Reads `count` handles at payload[offset]; handle 0 is a tensor that is not defined.
+std::vector<at::Tensor> tensor_list(const TensorTable::Locked& table, const stec_frame& frame, double offset,
+                                    uint32_t count);
+
+// The element type with this number, checked: libtorch itself would read past the end of its tables.
+at::ScalarType checked_dtype(double number);
+
+// A whole number that a double holds exactly.
+inline bool whole(double number) { return number == std::trunc(number) && std::abs(number) <= 9007199254740992.0; }
 
 }  // namespace stec

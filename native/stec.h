@@ -39,7 +39,7 @@ enum stec_tag {
   STEC_NUMBERS = 7,     /* count numbers at payload[value] */
   STEC_TENSORS = 8,     /* count handles at payload[value]; handle 0 is None */
   STEC_GENERATOR = 9,   /* value: handle */
-  STEC_FIRST = 10       /* only a result: the tensor given as first argument, as in-place operators return it */
+  STEC_FIRST = 10       /* only a result: the first argument itself, which an in-place operator returns */
 };
 
 typedef struct stec_slot {
@@ -84,7 +84,8 @@ STEC_API int32_t stec_call(uint32_t op, uint32_t arguments);
 STEC_API double stec_tensor_from_bytes(const uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions);
 /* The same without a copy: the caller keeps `data` alive until stec_released has reported `ticket`. */
 STEC_API double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions, double ticket);
-/* Tickets whose memory libtorch no longer needs, into payload; returns their number (STEC_PAYLOAD at most a call). */
+/* Tickets of this thread whose memory libtorch no longer needs, into payload; returns their number (STEC_PAYLOAD at
+ * most a call). */
 STEC_API int32_t stec_released(void);
 /* Copies the elements, row-major, to `out`, which must hold exactly as many bytes. */
 STEC_API int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes);
@@ -117,7 +118,7 @@ STEC_API int32_t stec_set_requires_grad(double tensor, uint32_t requires_grad);
 /* Switches grad mode of this thread and returns what it was. */
 STEC_API int32_t stec_set_grad_mode(uint32_t enabled);
 /* Switches autocast of this thread for a device type: a dtype, or -1 for off. Returns what it was, -1 for off,
- * -2 on failure. The cache of cast weights is dropped whenever it is switched off. */
+ * -2 on failure. The cache of cast weights is dropped whenever the dtype changes. */
 STEC_API int32_t stec_set_autocast(int32_t device_type, int32_t dtype);
 
 #ifdef __cplusplus

@@ -9,8 +9,8 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
+#include <memory>
 #include <unordered_set>
 
 #include "guard.h"
@@ -30,15 +30,22 @@ std::string& last_error() {
   return message;
 }
 
-std::vector<at::Tensor> tensor_list(const stec_frame& frame, double offset, uint32_t count) {
+std::vector<at::Tensor> tensor_list(const TensorTable::Locked& table, const stec_frame& frame, double offset,
+                                    uint32_t count) {
   TORCH_CHECK(offset >= 0 && offset + count <= STEC_PAYLOAD, "a tensor list lies outside the frame");
   std::vector<at::Tensor> list;
   list.reserve(count);
   const double* handles = frame.payload + static_cast<size_t>(offset);
   for (uint32_t i = 0; i < count; ++i) {
-    list.push_back(handles[i] == 0 ? at::Tensor() : tensors().get(handles[i]));
+    list.push_back(handles[i] == 0 ? at::Tensor() : table.get(handles[i]));
   }
   return list;
+}
+
+at::ScalarType checked_dtype(double number) {
+  TORCH_CHECK(whole(number) && number >= 0 && number < static_cast<double>(at::ScalarType::Undefined),
+              "unknown dtype number ", number);
+  return static_cast<at::ScalarType>(number);
 }
 
 namespace {
@@ -66,33 +73,29 @@ std::string json_string(const std::string& text) {
 std::vector<int64_t> shape_from_frame(uint32_t dimensions) {
   TORCH_CHECK(dimensions <= 64, "a tensor has at most 64 dimensions, not ", dimensions);
   const double* sizes = thread_frame().payload;
+  for (uint32_t i = 0; i < dimensions; ++i) {
+    TORCH_CHECK(whole(sizes[i]) && sizes[i] >= 0, "a size must be a whole number of 0 or more, not ", sizes[i]);
+  }
   return std::vector<int64_t>(sizes, sizes + dimensions);
-}
-
-at::ScalarType checked_dtype(int32_t dtype) {
-  TORCH_CHECK(dtype >= 0 && dtype < static_cast<int32_t>(at::ScalarType::NumOptions), "unknown dtype number ", dtype);
-  return static_cast<at::ScalarType>(dtype);
 }
 
 void check_size(const std::vector<int64_t>& shape, at::ScalarType dtype, double bytes) {
   double wanted = static_cast<double>(c10::elementSize(dtype));
-  for (const int64_t size : shape) {
-    TORCH_CHECK(size >= 0, "a size cannot be negative: ", c10::IntArrayRef(shape));
-    wanted *= static_cast<double>(size);
-  }
+  for (const int64_t size : shape) wanted *= static_cast<double>(size);
   TORCH_CHECK(wanted == bytes, "shape ", c10::IntArrayRef(shape), " of ", c10::toString(dtype), " takes ", wanted,
               " bytes, the buffer has ", bytes);
 }
 
-// Tickets of borrowed buffers that libtorch has let go of, from whichever thread did it.
+// Tickets of borrowed buffers that libtorch has let go of, from whichever thread did it. Each borrowing thread has a
+// list of its own, for tickets of different threads may be equal.
 struct Released {
   std::mutex mutex;
   std::vector<double> tickets;
 };
 
-Released& released() {
-  static auto* list = new Released();
-  return *list;
+const std::shared_ptr<Released>& released() {
+  static thread_local const auto list = std::make_shared<Released>();
+  return list;
 }
 
 }  // namespace
@@ -104,6 +107,7 @@ uint32_t stec_abi_version(void) { return STEC_ABI_VERSION; }
 
 int32_t stec_use_frame(uint8_t* memory, double bytes) {
   STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(memory && reinterpret_cast<uintptr_t>(memory) % alignof(stec_frame) == 0, "a frame must be aligned");
     TORCH_CHECK(bytes == sizeof(stec_frame), "the frame has ", sizeof(stec_frame), " bytes, not ", bytes);
     own_frame = reinterpret_cast<stec_frame*>(memory);
     return 0;
@@ -123,7 +127,7 @@ int32_t stec_describe(uint8_t* out, uint32_t capacity) {
 
 int32_t stec_set_threads(uint32_t threads) {
   STEC_GUARD(STEC_FAILED, {
-    TORCH_CHECK(threads > 0, "at least one thread is needed");
+    TORCH_CHECK(threads > 0 && threads <= 1024, "the number of threads must be 1 to 1,024, not ", threads);
     at::set_num_threads(static_cast<int>(threads));
     return 0;
   })
@@ -150,9 +154,9 @@ double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dtype, uint
     const auto type = checked_dtype(dtype);
     check_size(shape, type, bytes);
     TORCH_CHECK(reinterpret_cast<uintptr_t>(data) % c10::elementSize(type) == 0, "a borrowed buffer must be aligned");
-    const auto release = [ticket](void*) {
-      std::lock_guard<std::mutex> lock(released().mutex);
-      released().tickets.push_back(ticket);
+    const auto release = [ticket, list = released()](void*) {
+      std::lock_guard<std::mutex> lock(list->mutex);
+      list->tickets.push_back(ticket);
     };
     return tensors().insert(at::from_blob(data, shape, release, at::TensorOptions().dtype(type)));
   })
@@ -160,8 +164,8 @@ double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dtype, uint
 
 int32_t stec_released(void) {
   STEC_GUARD(STEC_FAILED, {
-    std::lock_guard<std::mutex> lock(released().mutex);
-    auto& tickets = released().tickets;
+    std::lock_guard<std::mutex> lock(released()->mutex);
+    auto& tickets = released()->tickets;
     const size_t count = std::min<size_t>(tickets.size(), STEC_PAYLOAD);
     std::copy(tickets.end() - count, tickets.end(), thread_frame().payload);
     tickets.resize(tickets.size() - count);
@@ -174,7 +178,7 @@ int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
     const at::Tensor source = tensors().get(tensor);
     TORCH_CHECK(static_cast<double>(source.nbytes()) == bytes, "the tensor has ", source.nbytes(),
                 " bytes, the buffer ", bytes);
-    const at::Tensor plain = source.detach().to(at::kCPU).contiguous();
+    const at::Tensor plain = source.detach().to(at::kCPU).resolve_conj().resolve_neg().contiguous();
     if (bytes > 0) std::memcpy(out, plain.const_data_ptr(), static_cast<size_t>(bytes));
     return 0;
   })
@@ -183,6 +187,7 @@ int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
 int32_t stec_tensor_info(double tensor) {
   STEC_GUARD(STEC_FAILED, {
     const at::Tensor source = tensors().get(tensor);
+    TORCH_CHECK(source.dim() <= STEC_PAYLOAD / 4, "it has too many dimensions: ", source.dim());
     double* out = thread_frame().payload;
     *out++ = static_cast<double>(source.scalar_type());
     *out++ = static_cast<double>(source.device().type());
@@ -239,6 +244,7 @@ int32_t stec_counters(void) {
 
 double stec_generator_new(double seed) {
   STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(whole(seed), "a seed must be a whole number, not ", seed);
     return generators().insert(at::detail::createCPUGenerator(static_cast<uint64_t>(static_cast<int64_t>(seed))));
   })
 }

@@ -12,7 +12,7 @@ import { type DType, DTYPE_NUMBERS, dtypeName, type TypedArray, typedArrayFor } 
 import { check, native, nativeError, payload } from "./library.ts";
 import { call, callAll, callInPlace, callList } from "./operator.ts";
 import type { Generator } from "./random.ts";
-import { keep, track, untrack } from "./scope.ts";
+import { track, untrack, watch } from "./scope.ts";
 
 /** What an arithmetic operation takes on its right-hand side. */
 export type Operand = Tensor | number;
@@ -21,7 +21,7 @@ export type Operand = Tensor | number;
 export type MemoryFormat = "contiguous" | "channels_last";
 
 const MEMORY_FORMATS = { contiguous: 0, channels_last: 2 } as const;
-const DEVICE_TYPES: Readonly<Record<number, string>> = { 0: "cpu", 1: "cuda" };
+const DEVICE_TYPES: Readonly<Record<number, string>> = { 0: "cpu", 1: "cuda", 14: "meta" };
 
 /** How a tensor is converted. */
 export interface ToOptions {
@@ -36,7 +36,7 @@ export interface ToOptions {
 }
 
 interface Info {
-  readonly dtype: DType;
+  readonly dtype: number;
   readonly device: string;
   readonly requiresGrad: boolean;
   readonly isLeaf: boolean;
@@ -53,8 +53,10 @@ interface Info {
 export class Tensor implements Disposable {
   /** The shim's handle, 0 once freed. */
   handle: number;
-  /** Set by `keep`: scopes leave this tensor alone. */
-  kept = false;
+  /** Whether the scope that the tensor belongs to frees it. Set by `scope.ts` alone. */
+  scoped = false;
+  /** Whether the garbage collector frees it if nobody else does. Set by `scope.ts` alone. */
+  watched = false;
   #shape: readonly number[] | undefined;
   #dtype: DType | undefined;
   #device: string | undefined;
@@ -81,22 +83,23 @@ export class Tensor implements Disposable {
 
   /** Takes the place of another tensor: frees what this one was, and takes over the other's handle. */
   become(other: Tensor): this {
-    const kept = this.kept;
+    if (other === this) return this;
+    const alive = this.handle !== 0, { scoped } = this;
     this[Symbol.dispose]();
-    this.handle = other.forget();
     untrack(other);
+    this.handle = other.forget();
     this.#shape = this.#dtype = this.#device = undefined;
-    this.kept = false;
-    track(this);
-    if (kept) keep(this);
+    // The scope that looks after this tensor goes on doing so; the garbage collector knows the old handle only.
+    if (!alive) track(this);
+    else if (!scoped) watch(this);
     return this;
   }
 
   #info(): Info {
     const dimensions = check(native.stec_tensor_info(this.handle), "describe a tensor");
     return {
-      dtype: dtypeName(payload[0]),
-      device: payload[1] === 0 ? "cpu" : `${DEVICE_TYPES[payload[1]] ?? "device"}:${payload[2]}`,
+      dtype: payload[0],
+      device: `${DEVICE_TYPES[payload[1]] ?? "device"}${payload[2] < 0 ? "" : `:${payload[2]}`}`,
       requiresGrad: payload[3] === 1,
       isLeaf: payload[4] === 1,
       isContiguous: payload[5] === 1,
@@ -115,7 +118,7 @@ export class Tensor implements Disposable {
   }
   /** The element type. */
   get dtype(): DType {
-    return this.#dtype ??= this.#info().dtype;
+    return this.#dtype ??= dtypeName(this.#info().dtype);
   }
   /** Where the elements lie: `cpu`, `cuda:0`, ... */
   get device(): string {
