@@ -170,7 +170,9 @@ export class ZipEntry implements Storage {
       throw refuse(`its ${compressedSize} bytes from ${start} on overlap what begins at ${limit}`);
     }
     const name = decode(this.#file.read(headerOffset + LENGTHS.localHeader, nameLength));
-    if (name !== this.key) throw refuse(`the entry at ${headerOffset} is called ${JSON.stringify(name)}`);
+    if (name !== this.key) {
+      throw refuse(`the entry at ${headerOffset} is called ${printable(JSON.stringify(name))}`);
+    }
     this.#dataStart = start;
     return start;
   }
@@ -189,7 +191,9 @@ export function readZip(file: ByteFile): Map<string, ZipEntry> {
   for (const [i, each] of found.entries()) {
     each.limit = i + 1 < found.length ? found[i + 1].headerOffset : directory.offset;
     checkEntry(each, file.size, refuse);
-    if (entries.has(each.name)) throw refuse(`it has two entries called ${JSON.stringify(each.name)}`);
+    if (entries.has(each.name)) {
+      throw refuse(`it has two entries called ${printable(JSON.stringify(each.name))}`);
+    }
     entries.set(each.name, new ZipEntry(file, each));
   }
   return entries;
@@ -321,7 +325,7 @@ function findExtra(view: DataView, start: number, end: number): [start: number, 
 
 function checkEntry(entry: DirectoryEntry, fileSize: number, refuse: Refuse): void {
   const { name, method, size, compressedSize, headerOffset, limit } = entry;
-  const called = JSON.stringify(name);
+  const called = printable(JSON.stringify(name));
   if (entry.flags & FLAGS.encrypted) throw refuse(`${called} is encrypted`);
   if (method !== METHODS.stored && method !== METHODS.deflated) {
     throw refuse(`${called} has the unknown compression ${method}`);
