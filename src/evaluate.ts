@@ -7,8 +7,8 @@
 import { parseLightning } from "./checkpoint/lightning.ts";
 import { readCheckpoint } from "./checkpoint/pytorch.ts";
 import type { EvalSettings } from "./config/settings.ts";
-import type { ImageDataset } from "./data/dataset.ts";
-import { openDataset } from "./data/open.ts";
+import type { PlainBatch, PlainImages } from "./data/dataset.ts";
+import { openImages } from "./data/open.ts";
 import { buildModel } from "./run/build.ts";
 import { resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
@@ -38,33 +38,33 @@ export interface TestOptions {
   readonly batchSize: number;
 }
 
-/** The images `start` to `end` of a data set as the encoder takes them: (n, 3, H, W), float32 in [0, 1]. */
-export function testImages(dataset: ImageDataset, start: number, end: number, device: string): Tensor {
-  const { height, width } = dataset, size = 3 * height * width;
-  const pixels = dataset.images.subarray(start * size, end * size);
-  return scope(() =>
-    borrowTypedArray(pixels, [end - start, 3, height, width]).to({ device }).float().div(255)
-  );
+/** Images as the encoder takes them: (n, 3, H, W), float32 in [0, 1]. */
+export function toImages({ pixels, shape }: PlainBatch, device: string): Tensor {
+  return scope(() => borrowTypedArray(pixels, shape).to({ device }).float().div(255));
+}
+
+/** The classes of images, (n), int64. */
+export function toLabels({ labels }: PlainBatch, device: string): Tensor {
+  if (labels === undefined) throw new TypeError("Cannot test on images that have no labels");
+  return scope(() => fromTypedArray(labels).to({ dtype: "int64", device }));
 }
 
 /** Tests the encoder with the supervised head. */
-export function test(model: Stec, dataset: ImageDataset, options: TestOptions): TestResult {
-  const { device, precision, batchSize } = options, { labels, count } = dataset;
-  if (labels === undefined) throw new TypeError(`Cannot test on ${dataset.name}: its images have no labels`);
-  let right = 0, loss = 0;
+export async function test(model: Stec, images: PlainImages, options: TestOptions): Promise<TestResult> {
+  const { device, precision, batchSize } = options;
+  let right = 0, loss = 0, count = 0;
   model.eval();
-  noGrad(() => {
-    for (let start = 0; start < count; start += batchSize) {
-      const end = Math.min(start + batchSize, count);
+  for await (const batch of images.batches(batchSize)) {
+    noGrad(() =>
       scope(() => {
-        const images = testImages(dataset, start, end, device);
-        const target = fromTypedArray(labels.subarray(start, end)).to({ dtype: "int64", device });
-        const scores = autocast(device, precision, () => model.classify(images)).float();
+        const target = toLabels(batch, device), inputs = toImages(batch, device);
+        const scores = autocast(device, precision, () => model.classify(inputs)).float();
         right += scores.argmax(1).eq(target).sum().item();
         loss += crossEntropy(scores, target, "sum").item();
-      });
-    }
-  });
+        count += batch.shape[0];
+      })
+    );
+  }
   model.train();
   return { accuracy: right / count, loss: loss / count, count };
 }
@@ -72,10 +72,10 @@ export function test(model: Stec, dataset: ImageDataset, options: TestOptions): 
 /** Tests a checkpoint as the settings say. Writes its flags and results where they name a folder. */
 export async function evaluate(settings: EvalSettings): Promise<TestResult> {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
-  const dataset = await openDataset(settings, "test");
-  using model = buildModel(settings, dataset.classes.length, settings.seed).to({ device });
+  using images = await openImages(settings, "test");
+  using model = buildModel(settings, images.classes.length, settings.seed).to({ device });
   loadClassifier(model, settings.ckpt_path);
-  const result = test(model, dataset, { device, precision, batchSize: settings.batch_size });
+  const result = await test(model, images, { device, precision, batchSize: settings.batch_size });
   if (settings.results_path !== "") {
     writeJson(settings.results_path, "eval_flags.json", settings);
     writeJson(settings.results_path, "eval_results.json", {

@@ -5,8 +5,8 @@
  */
 
 import type { TrainSettings } from "./config/settings.ts";
-import { type BatchSource, MemoryBatches } from "./data/batches.ts";
-import { openDataset } from "./data/open.ts";
+import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
+import { openImages, openSource } from "./data/open.ts";
 import { test, type TestResult } from "./evaluate.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
@@ -31,7 +31,7 @@ export interface TrainResult {
 
 /** Trains as the settings say, until the end or until the signal asks to stop. */
 export async function train(settings: TrainSettings, options: { signal: AbortSignal }): Promise<TrainResult> {
-  using source = await openSource(settings);
+  using source = await openSource(settings, settings.stop_gradient === 2, sourceOptions(settings));
   const plan = planRun({
     count: source.count,
     globalBatch: settings.batch_size,
@@ -93,8 +93,8 @@ async function yieldToSignals(): Promise<void> {
   yielded = performance.now();
 }
 
-async function openSource(settings: TrainSettings): Promise<BatchSource> {
-  return new MemoryBatches(await openDataset(settings, "train"), {
+function sourceOptions(settings: TrainSettings): BatchSourceOptions {
+  return {
     views: {
       size: settings.image_size,
       jitterStrength: settings.jitter_strength,
@@ -108,7 +108,7 @@ async function openSource(settings: TrainSettings): Promise<BatchSource> {
     device: resolveDevice(settings.gpus),
     rank: 0,
     processes: 1,
-  });
+  };
 }
 
 function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
@@ -125,6 +125,6 @@ function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
 }
 
 async function testAtEnd(settings: TrainSettings, learner: Learner): Promise<TestResult> {
-  const dataset = await openDataset(settings, "test");
-  return test(learner.model, dataset, { ...learner, batchSize: settings.batch_size });
+  using images = await openImages(settings, "test");
+  return await test(learner.model, images, { ...learner, batchSize: settings.batch_size });
 }

@@ -96,18 +96,20 @@ export function drawGeometry(
  * the image's size alone.
  *
  * @param sizes height and width of each image, (N, 2)
+ * @param first the place of the first image
  */
 export function drawViews(
   settings: ViewSettings,
   sizes: Int32Array<ArrayBuffer>,
   key: DrawKey,
+  first = 0,
 ): ViewParameters {
   const images = sizes.length / 2, views = 2 * images;
-  if (views >= VIEWS_PER_RANK || key.rank >= 0x100000000 / VIEWS_PER_RANK) {
+  if (2 * first + views >= VIEWS_PER_RANK || key.rank >= 0x100000000 / VIEWS_PER_RANK) {
     throw new RangeError(
       `Cannot draw views: at most ${VIEWS_PER_RANK / 2 - 1} images on each of ${
         0x100000000 / VIEWS_PER_RANK
-      } ranks, got ${images} on rank ${key.rank}`,
+      } ranks, got ${first + images} on rank ${key.rank}`,
     );
   }
   const parameters: ViewParameters = {
@@ -122,10 +124,27 @@ export function drawViews(
     solarized: settings.useSolarization ? new Uint8Array(views) : null,
   };
   for (let i = 0; i < views; i++) {
-    const image = i % images, random = viewRandom(key, image, i < images ? 0 : 1);
+    const image = i % images, random = viewRandom(key, first + image, i < images ? 0 : 1);
     drawView(parameters, i, settings, random, sizes[2 * image], sizes[2 * image + 1]);
   }
   return parameters;
+}
+
+/** What is done to views a alone: the first half of each list but `sizes`. */
+export function firstViews(parameters: ViewParameters): ViewParameters {
+  const { sizes, crops, flipped, jittered, order, factors, gray, sigma, solarized } = parameters;
+  const views = sizes.length / 2;
+  return {
+    sizes,
+    crops: crops.slice(0, 4 * views),
+    flipped: flipped.slice(0, views),
+    jittered: jittered.slice(0, views),
+    order: order.slice(0, 4 * views),
+    factors: factors.slice(0, 4 * views),
+    gray: gray.slice(0, views),
+    sigma: sigma && sigma.slice(0, views),
+    solarized: solarized && solarized.slice(0, views),
+  };
 }
 
 /** Draws everything, needed or not, so that switching one change off leaves the others as they are. */

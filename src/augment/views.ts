@@ -15,7 +15,7 @@ import { blend_, grayscale_, shiftHue_ } from "./color.ts";
 import { resizedCrop } from "./crop.ts";
 import { relativeManipulation, viewMatrices } from "./efference.ts";
 import { flipLeftRight } from "./flip.ts";
-import type { ViewParameters } from "./parameters.ts";
+import { firstViews, type ViewParameters } from "./parameters.ts";
 import { BLENDS, BOX, COLUMNS, type Group, planViews, TURN } from "./plan.ts";
 import { solarize } from "./solarize.ts";
 
@@ -49,6 +49,45 @@ export function makeViews(
   size: number,
   rows?: Tensor,
 ): Views {
+  return scope(() => pairsOf(viewsOfImages(images, parameters, size, rows), parameters));
+}
+
+/** Makes only the views a that `makeViews` makes: (N, 3, S, S), float32. */
+export function makeFirstViews(
+  images: Tensor,
+  parameters: ViewParameters,
+  size: number,
+  rows?: Tensor,
+): Tensor {
+  return viewsOfImages(images, firstViews(parameters), size, rows);
+}
+
+/**
+ * Makes views of crops that were cut out and resized before, for instance where images are decoded: flips, changes
+ * colours, blurs and solarises as the parameters say.
+ *
+ * @param crops (2N, 3, S, S), uint8, not flipped yet, first all views a, then all b
+ * @param parameters those that the crops were cut by, with the size of each image
+ */
+export function makeViewsOfCrops(crops: Tensor, parameters: ViewParameters): Views {
+  return scope(() => pairsOf(viewsOfCrops(crops, parameters), parameters));
+}
+
+/** Makes only the views a that `makeViewsOfCrops` makes, from crops (N, 3, S, S) for them alone. */
+export function makeFirstViewsOfCrops(crops: Tensor, parameters: ViewParameters): Tensor {
+  return viewsOfCrops(crops, firstViews(parameters));
+}
+
+function pairsOf(views: Tensor, parameters: ViewParameters): Views {
+  const { device } = views, { solarized } = parameters;
+  return {
+    views,
+    manipulation: manipulationOf(parameters).to({ device }),
+    solarized: solarized && fromTypedArray(solarized, undefined, "bool").to({ device }),
+  };
+}
+
+function viewsOfImages(images: Tensor, parameters: ViewParameters, size: number, rows?: Tensor): Tensor {
   const [available, , height, width] = images.shape, count = parameters.sizes.length / 2;
   checkImages(images, count, rows?.shape[0] ?? available);
   checkSizes(parameters.sizes, height, width);
@@ -60,14 +99,7 @@ export function makeViews(
   });
 }
 
-/**
- * Makes views of crops that were cut out and resized before, for instance where images are decoded: flips, changes
- * colours, blurs and solarises as the parameters say.
- *
- * @param crops (2N, 3, S, S), uint8, not flipped yet, first all views a, then all b
- * @param parameters those that the crops were cut by, with the size of each image
- */
-export function makeViewsOfCrops(crops: Tensor, parameters: ViewParameters): Views {
+function viewsOfCrops(crops: Tensor, parameters: ViewParameters): Tensor {
   const [available, , size, width] = crops.shape, count = parameters.flipped.length;
   checkImages(crops, count, available);
   if (size !== width) {
@@ -92,7 +124,7 @@ function viewsFrom(
   size: number,
   pixels: number,
   cut: (chunk: Chunk) => void,
-): Views {
+): Tensor {
   const limit = CHUNK_ELEMENTS[device === "cpu" ? "cpu" : "gpu"];
   const most = Math.max(1, Math.floor(limit / (3 * pixels)));
   return autocast(device, null, () =>
@@ -100,12 +132,7 @@ function viewsFrom(
       const views = coloredViews(parameters, device, size, most, cut);
       blurSome_(views, parameters.sigma, most);
       solarizeSome_(views, parameters.solarized, most);
-      return {
-        views,
-        manipulation: manipulationOf(parameters).to({ device }),
-        solarized: parameters.solarized &&
-          fromTypedArray(parameters.solarized, undefined, "bool").to({ device }),
-      };
+      return views;
     }));
 }
 

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
-import { makeViews } from "../augment/views.ts";
-import type { Batch } from "../ssl/stec.ts";
+import { type DrawKey, drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
+import { makeFirstViews, makeViews } from "../augment/views.ts";
+import type { Batch, LabelledViews } from "../ssl/stec.ts";
 import { borrowTypedArray, fromTypedArray } from "../torch/create.ts";
 import { keep, scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
@@ -23,8 +23,8 @@ export interface BatchPlace {
 
 /** A batch whose data are at hand. */
 export interface Prepared {
-  /** Computes the views on the device. Call it inside a `scope`. */
-  toBatch(): Batch;
+  /** Computes the views on the device: of linear evaluation the labelled ones alone. Call it inside a `scope`. */
+  toBatch(): Batch | LabelledViews;
 }
 
 /** Makes batches. Which images a batch has and what is done to them depends on the seed and its place alone. */
@@ -62,30 +62,34 @@ export interface BatchSourceOptions {
 /** The epoch that validation views are drawn in, which no run reaches. */
 const VALIDATION_EPOCH = 0xffffffff;
 
+/** What batches are made of. */
+export interface BatchImages {
+  /** Images that two views each are made of; null in linear evaluation, which needs none. */
+  readonly pairs: ImageDataset | null;
+  /** Images that the supervised head learns from instead of those, in turn, from one view each. */
+  readonly labelled: ImageDataset | null;
+  /** Images of an epoch. */
+  readonly count: number;
+}
+
 /** Batches of images that lie in memory, and on the device, as one tensor. */
 export class MemoryBatches implements BatchSource {
   readonly count: number;
   readonly classes: number;
   readonly validationBatches: number = 2;
   readonly validationNote = "two batches of augmented training images, as in the reference";
-  readonly #images: Tensor;
-  readonly #labels: Tensor | null;
-  readonly #size: readonly [height: number, width: number];
+  readonly #pairs: DeviceImages | null;
+  readonly #labelled: DeviceImages | null;
   readonly #options: BatchSourceOptions;
   readonly #orders: EpochOrders;
 
   /** Moves the images to the device. */
-  constructor(dataset: ImageDataset, options: BatchSourceOptions) {
-    const { count, height, width, labels } = dataset, { device } = options;
+  constructor(images: BatchImages, options: BatchSourceOptions) {
+    const { pairs, labelled, count } = images, { labels, classes = [] } = labelled ?? pairs ?? {};
     this.count = count;
-    this.classes = labels === undefined ? 0 : dataset.classes.length;
-    this.#images = keep(
-      scope(() => borrowTypedArray(dataset.images, [count, 3, height, width]).to({ device })),
-    );
-    this.#labels = labels === undefined
-      ? null
-      : keep(scope(() => fromTypedArray(labels).to({ dtype: "int64", device })));
-    this.#size = [height, width];
+    this.classes = labels === undefined ? 0 : classes.length;
+    this.#pairs = pairs && new DeviceImages(pairs, options.device);
+    this.#labelled = labelled && new DeviceImages(labelled, options.device);
     this.#options = options;
     this.#orders = new EpochOrders(count, options.seed);
   }
@@ -99,25 +103,55 @@ export class MemoryBatches implements BatchSource {
   }
 
   #prepare(orderEpoch: number, epoch: number, step: number): Prepared {
-    const { views, batchSize, seed, rank, processes, device } = this.#options;
+    const { views, batchSize, seed, rank, processes } = this.#options;
     const start = (step * processes + rank) * batchSize;
-    const picked = Int32Array.from(this.#orders.slice(orderEpoch, start % this.count, batchSize));
-    const parameters = drawViews(views, equalSizes(picked.length, ...this.#size), {
-      seed,
-      epoch,
-      step,
-      rank,
-    });
+    const picked = this.#orders.slice(orderEpoch, start % this.count, batchSize);
+    const key = { seed, epoch, step, rank };
+    const pairs = this.#pairs?.prepare(picked, views, key, 0);
+    // The second places of a batch, so that nothing is drawn twice.
+    const labelled = this.#labelled?.prepare(picked, views, key, picked.length);
+    if (pairs === undefined) return { toBatch: labelled!.firstViews };
     return {
-      toBatch: () => {
-        const index = fromTypedArray(picked).to({ device });
-        const made = makeViews(this.#images, parameters, views.size, index);
-        return { ...made, labels: this.#labels?.indexSelect(0, index) ?? null };
+      toBatch: () => ({ ...pairs.pairs(), ...(labelled && { labelled: labelled.firstViews() }) }),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#pairs?.[Symbol.dispose]();
+    this.#labelled?.[Symbol.dispose]();
+  }
+}
+
+/** Images of one size on the device. */
+class DeviceImages implements Disposable {
+  readonly #images: Tensor;
+  readonly #labels: Tensor | null;
+
+  constructor({ images, labels, count, height, width }: ImageDataset, device: string) {
+    this.#images = keep(scope(() => borrowTypedArray(images, [count, 3, height, width]).to({ device })));
+    this.#labels = labels === undefined
+      ? null
+      : keep(scope(() => fromTypedArray(labels).to({ dtype: "int64", device })));
+  }
+
+  /** Draws what is done to the images whose numbers are picked, modulo how many there are. */
+  prepare(picked: Uint32Array, settings: ViewSettings, key: DrawKey, firstPlace: number) {
+    const images = this.#images, labels = this.#labels, [count, , height, width] = images.shape;
+    const numbers = Int32Array.from(picked, (number) => number % count);
+    const parameters = drawViews(settings, equalSizes(numbers.length, height, width), key, firstPlace);
+    const index = () => fromTypedArray(numbers).to({ device: images.device });
+    return {
+      pairs: (): Batch => {
+        const rows = index(), made = makeViews(images, parameters, settings.size, rows);
+        return { ...made, labels: labels && labels.indexSelect(0, rows) };
+      },
+      firstViews: (): LabelledViews => {
+        const rows = index(), views = makeFirstViews(images, parameters, settings.size, rows);
+        return { views, labels: labels!.indexSelect(0, rows) };
       },
     };
   }
 
-  /** Frees the images. */
   [Symbol.dispose](): void {
     this.#images[Symbol.dispose]();
     this.#labels?.[Symbol.dispose]();

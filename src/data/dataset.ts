@@ -26,3 +26,45 @@ export interface ImageDataset {
   /** The names of the classes, in the order of their numbers. */
   readonly classes: readonly string[];
 }
+
+/** Some images without augmentation, in a row. */
+export interface PlainBatch {
+  /** Pixels, uint8, (count, 3, height, width), row-major. They may change when the next batch is asked for. */
+  readonly pixels: Uint8Array<ArrayBuffer>;
+  readonly shape: readonly [count: number, channels: 3, height: number, width: number];
+  /** A class number for each image; absent where the images carry none. */
+  readonly labels?: Int32Array<ArrayBuffer>;
+}
+
+/** Images as an encoder is tested on them: in a fixed order and without augmentation, from memory or from files. */
+export interface PlainImages extends Disposable {
+  /** The name on the command line. */
+  readonly name: string;
+  /** Images that there are; files that cannot be decoded are among them, but in no batch. */
+  readonly count: number;
+  /** The names of the classes, in the order of their numbers; empty where images carry no labels. */
+  readonly classes: readonly string[];
+  /** All images from the first on, so many at a time. */
+  batches(batchSize: number): AsyncIterable<PlainBatch>;
+}
+
+/** The images of a data set that lies in memory. */
+export function plainImages(dataset: ImageDataset): PlainImages {
+  const { name, count, height, width, images, labels } = dataset, bytes = 3 * height * width;
+  return {
+    name,
+    count,
+    classes: labels === undefined ? [] : dataset.classes,
+    async *batches(batchSize) {
+      for (let start = 0; start < count; start += batchSize) {
+        const end = Math.min(start + batchSize, count);
+        yield {
+          pixels: images.subarray(start * bytes, end * bytes),
+          shape: [end - start, 3, height, width],
+          labels: labels?.subarray(start, end),
+        };
+      }
+    },
+    [Symbol.dispose]() {},
+  };
+}

@@ -34,12 +34,7 @@ const FILES: Readonly<Record<Stl10Split, readonly string[]>> = {
  * @throws {RangeError} where a file is no whole number of images, counts differ, or a label does not exist
  */
 export async function loadStl10(dataDir: string, split: Stl10Split): Promise<ImageDataset> {
-  const [imagePath, labelPath] = findFiles({
-    dataset: "STL-10",
-    folder: dataDir,
-    archiveFolder: "stl10_binary",
-    files: FILES[split],
-  });
+  const [imagePath, labelPath] = findSplit(dataDir, split);
   const count = countRecords("STL-10", imagePath, IMAGE_BYTES);
   return {
     name: "stl10",
@@ -51,6 +46,21 @@ export async function loadStl10(dataDir: string, split: Stl10Split): Promise<Ima
     width: SIZE,
     classes: CLASSES,
   };
+}
+
+/** How many images without labels there are, without reading them. Throws as {@linkcode loadStl10} does. */
+export function countUnlabelled(dataDir: string): number {
+  const [path] = findSplit(dataDir, "unlabeled");
+  return countRecords("STL-10", path, IMAGE_BYTES);
+}
+
+function findSplit(dataDir: string, split: Stl10Split): string[] {
+  return findFiles({
+    dataset: "STL-10",
+    folder: dataDir,
+    archiveFolder: "stl10_binary",
+    files: FILES[split],
+  });
 }
 
 /** Reads images and turns their planes from column-major to row-major, in place, while the next are read. */

@@ -5,14 +5,13 @@
  */
 
 import type { TrainSettings } from "../config/settings.ts";
-import type { ImageDataset } from "../data/dataset.ts";
-import { openDataset } from "../data/open.ts";
-import { testImages } from "../evaluate.ts";
+import type { PlainImages } from "../data/dataset.ts";
+import { openImages } from "../data/open.ts";
+import { toImages, toLabels } from "../evaluate.ts";
 import { type LabelledFeatures, linearProbe } from "../probe/linear_probe.ts";
 import { noGrad } from "../torch/autograd.ts";
-import { fromTypedArray } from "../torch/create.ts";
 import { cat } from "../torch/functional.ts";
-import { scope } from "../torch/scope.ts";
+import { dispose, keep, scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { buildModel } from "./build.ts";
 
@@ -26,40 +25,37 @@ const BATCH = 500;
 /** Enough for the probes to be within a percent of their best. */
 const MAX_ITERATIONS = 40;
 
-/** The features of a data set's images, (N, F), from a function of a batch of images. */
-export function featuresOf(
-  dataset: ImageDataset,
+/** The features of images, (N, F), from a function of a batch of them. Dispose of both tensors. */
+export async function featuresOf(
+  images: PlainImages,
   device: string,
   encode: (images: Tensor) => Tensor,
-): LabelledFeatures {
-  const { labels, count } = dataset;
-  if (labels === undefined) throw new TypeError(`Cannot probe ${dataset.name}: its images have no labels`);
-  return noGrad(() =>
-    scope(() => {
-      const parts: Tensor[] = [];
-      for (let start = 0; start < count; start += BATCH) {
-        const end = Math.min(start + BATCH, count);
-        parts.push(scope(() => encode(testImages(dataset, start, end, device)).float()));
-      }
-      return { features: cat(parts), labels: fromTypedArray(labels).to({ dtype: "int64", device }) };
-    })
-  );
+): Promise<LabelledFeatures> {
+  const features: Tensor[] = [], labels: Tensor[] = [];
+  for await (const batch of images.batches(BATCH)) {
+    noGrad(() => features.push(keep(scope(() => encode(toImages(batch, device)).float()))));
+    labels.push(keep(toLabels(batch, device)));
+  }
+  const all = { features: keep(cat(features)), labels: keep(cat(labels)) };
+  dispose([...features, ...labels]);
+  return all;
 }
 
 /** Measures both baselines. */
 export async function measureBaselines(settings: TrainSettings, device: string): Promise<Baselines> {
-  const train = await openDataset(settings, "train"), test = await openDataset(settings, "test");
-  const classes = train.classes.length;
-  const probe = (encode: (images: Tensor) => Tensor) =>
-    scope(() =>
-      linearProbe(featuresOf(train, device, encode), featuresOf(test, device, encode), classes, {
-        maxIterations: MAX_ITERATIONS,
-      })
-    );
+  using train = await openImages(settings, "train");
+  using test = await openImages(settings, "test");
+  const probe = async (encode: (images: Tensor) => Tensor) => {
+    const known = await featuresOf(train, device, encode), asked = await featuresOf(test, device, encode);
+    const options = { maxIterations: MAX_ITERATIONS };
+    const accuracy = scope(() => linearProbe(known, asked, train.classes.length, options));
+    dispose([...Object.values(known), ...Object.values(asked)]);
+    return accuracy;
+  };
   using model = buildModel(settings, 0, settings.seed).to({ device });
   model.eval();
   return {
-    rawPixels: probe((images) => images.flatten(1)),
-    untrainedEncoder: probe((images) => model.encoder.forward(images)),
+    rawPixels: await probe((images) => images.flatten(1)),
+    untrainedEncoder: await probe((images) => model.encoder.forward(images)),
   };
 }

@@ -6,7 +6,7 @@
 
 import type { BatchSource, Prepared } from "../data/batches.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import type { Losses, ObjectiveOptions, Stec } from "../ssl/stec.ts";
+import type { LinearLosses, Losses, ObjectiveOptions, Stec } from "../ssl/stec.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
 import type { DType } from "../torch/dtype.ts";
 import { stack } from "../torch/functional.ts";
@@ -43,7 +43,7 @@ export interface PendingMetrics {
   readonly values: Tensor;
 }
 
-function pend(losses: Losses): PendingMetrics {
+function pend(losses: Losses | LinearLosses): PendingMetrics {
   const entries = Object.entries(losses) as [keyof Losses, Tensor][];
   return {
     names: entries.map(([name]) => NAMES[name]),
@@ -58,9 +58,16 @@ export function readMetrics({ names, values }: PendingMetrics, prefix: string): 
   return Object.fromEntries(names.map((name, i) => [`${prefix}${name}`, numbers[i]]));
 }
 
-function compute(learner: Learner, prepared: Prepared): Losses {
+function compute({ model, objective, device, precision }: Learner, prepared: Prepared) {
   const batch = prepared.toBatch();
-  return autocast(learner.device, learner.precision, () => learner.model.losses(batch, learner.objective));
+  return autocast<Losses | LinearLosses>(
+    device,
+    precision,
+    () =>
+      "manipulation" in batch
+        ? model.losses(batch, objective)
+        : model.linearLosses(batch, objective.supervisedLambda),
+  );
 }
 
 /** Learns from one batch. */

@@ -59,6 +59,14 @@ export interface ObjectiveOptions extends NtXentOptions {
   readonly stopGradient: 0 | 1 | 2;
 }
 
+/** Images whose classes are known, as the supervised head learns from them. */
+export interface LabelledViews {
+  /** One view of each of N images in [0, 1]: (N, 3, S, S). */
+  readonly views: Tensor;
+  /** Their classes, int64: (N). */
+  readonly labels: Tensor;
+}
+
 /** What one step learns from. */
 export interface Batch {
   /** Both views of N images in [0, 1], first all a, then all b: (2N, 3, S, S). */
@@ -69,8 +77,8 @@ export interface Batch {
   readonly solarized: Tensor | null;
   /** Classes of the N images, int64; null: unknown. */
   readonly labels: Tensor | null;
-  /** Where the supervised head learns from other images than these: views a of labelled images, and their classes. */
-  readonly labelled?: { readonly views: Tensor; readonly labels: Tensor };
+  /** What the supervised head learns from, where it learns from other images than these. */
+  readonly labelled?: LabelledViews;
 }
 
 /** The terms of the loss and what is reported beside them: 0-dimensional tensors, of which only `loss` has a gradient. */
@@ -94,6 +102,9 @@ export interface Losses {
   /** How often the supervised head is right. */
   readonly supervisedAccuracy?: Tensor;
 }
+
+/** What linear evaluation has of them. */
+export type LinearLosses = Required<Pick<Losses, "loss" | "supervisedLoss" | "supervisedAccuracy">>;
 
 /** The online linear probe: weight normal with standard deviation 0.01, bias 0. */
 export class SupervisedHead extends Module {
@@ -174,8 +185,7 @@ export class Stec extends Module {
 
   /** Class scores (N, classes) of images (N, 3, S, S). */
   classify(images: Tensor): Tensor {
-    const head = this.supervisedHead;
-    if (head === null) throw new TypeError("Cannot classify: the model has no supervised head");
+    const head = this.#head("tell apart");
     return scope(() => head.forward(this.encoder.forward(images)));
   }
 
@@ -204,6 +214,24 @@ export class Stec extends Module {
         : self.add(supervised.supervisedLoss.mul(options.supervisedLambda));
       return { loss, ...selfSupervised, ...supervised };
     });
+  }
+
+  /**
+   * The loss of linear evaluation, supervisedLambda L_sup: the encoder is in eval mode and takes no gradient, and there
+   * is nothing to compute but the head's scores.
+   */
+  linearLosses({ views, labels }: LabelledViews, supervisedLambda: number): LinearLosses {
+    const head = this.#head("learn");
+    this.encoder.eval();
+    return scope(() => {
+      const terms = supervisedTerms(head.forward(noGrad(() => this.encoder.forward(views))), labels);
+      return { loss: terms.supervisedLoss.mul(supervisedLambda), ...terms };
+    });
+  }
+
+  #head(purpose: string): SupervisedHead {
+    if (this.supervisedHead !== null) return this.supervisedHead;
+    throw new TypeError(`Cannot ${purpose} classes: the model has no supervised head, the images no labels`);
   }
 
   #selfSupervised(features: Tensor, batch: Batch, options: ObjectiveOptions) {
@@ -237,12 +265,15 @@ export class Stec extends Module {
       inputs = options.stopGradient === 0 ? features : features.detach();
       target = cat([labels!, labels!]);
     }
-    const logits = head.forward(inputs);
-    return {
-      supervisedLoss: crossEntropy(logits, target),
-      supervisedAccuracy: noGrad(() => meanOf(logits.argmax(1).eq(target))),
-    };
+    return supervisedTerms(head.forward(inputs), target);
   }
+}
+
+function supervisedTerms(logits: Tensor, target: Tensor) {
+  return {
+    supervisedLoss: crossEntropy(logits, target),
+    supervisedAccuracy: noGrad(() => meanOf(logits.argmax(1).eq(target))),
+  };
 }
 
 /** Pairs (N) of which neither of the 2N views was solarised. */

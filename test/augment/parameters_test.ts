@@ -4,6 +4,7 @@ import {
   drawGeometry,
   drawViews,
   equalSizes,
+  firstViews,
   HUE,
   type ViewParameters,
   type ViewSettings,
@@ -52,6 +53,14 @@ Deno.test("parameters: a view's draws do not depend on the rest of the batch", (
     const flipped = small.flipped[at] === 1;
     assert.deepEqual(drawGeometry(KEY, 2, view, 50, 40), { top, left, height, width, flipped });
   }
+});
+
+Deno.test("parameters: a batch may begin at a later place, and views a may stand alone", () => {
+  const all = drawViews(SETTINGS, equalSizes(3, 50, 40), KEY);
+  const later = drawViews(SETTINGS, equalSizes(1, 50, 40), KEY, 2), first = firstViews(all);
+  assert.deepEqual([viewOf(later, 0), viewOf(later, 1)], [viewOf(all, 2), viewOf(all, 5)]);
+  assert.equal(first.gray.length, 3);
+  for (const image of [0, 1, 2]) assert.deepEqual(viewOf(first, image), viewOf(all, image));
 });
 
 Deno.test("parameters: shares and ranges are as specified", () => {

@@ -9,7 +9,12 @@ import {
   type ViewSettings,
 } from "../../src/augment/parameters.ts";
 import { solarize } from "../../src/augment/solarize.ts";
-import { makeViews, makeViewsOfCrops } from "../../src/augment/views.ts";
+import {
+  makeFirstViews,
+  makeFirstViewsOfCrops,
+  makeViews,
+  makeViewsOfCrops,
+} from "../../src/augment/views.ts";
 import { autocast } from "../../src/torch/autograd.ts";
 import { fromTypedArray, tensor, zeros } from "../../src/torch/create.ts";
 import { cat } from "../../src/torch/functional.ts";
@@ -95,6 +100,21 @@ Deno.test("views: crops that were cut before are flipped and coloured the same w
     assertClose(views, batchOf(imagesOf(crops).map((crop, i) => finished(crop, parameters, i))), FLOAT32);
     assert.deepEqual(manipulation.shape, [10, 2, 3]);
     assert(manipulation.select(0, 9).isFinite().all().item());
+  });
+});
+
+Deno.test("views: views a alone are those of the pairs", () => {
+  scope(() => {
+    const images = madeUpBytes("single", [5, 3, 16, 16]);
+    const settings = { ...SETTINGS, useGaussianBlur: true, useSolarization: true };
+    const parameters = drawViews(settings, equalSizes(5, 16, 16), KEY);
+    assertClose(
+      makeFirstViews(images, parameters, 16),
+      makeViews(images, parameters, 16).views.slice(0, 0, 5),
+    );
+    const crops = madeUpBytes("single crops", [10, 3, 16, 16]);
+    const pairs = makeViewsOfCrops(crops, parameters).views;
+    assertClose(makeFirstViewsOfCrops(crops.slice(0, 0, 5), parameters), pairs.slice(0, 0, 5));
   });
 });
 

@@ -6,6 +6,7 @@ import { cosineSchedule } from "../../src/optim/schedule.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
 import {
   type Batch,
+  type LinearLosses,
   type Losses,
   type ObjectiveOptions,
   Stec,
@@ -193,4 +194,27 @@ Deno.test("golden names: the model's names, shapes, order and optimiser groups",
   for (const group of larsGroups(model.namedParameters(), 1e-4)) {
     assert.deepEqual([...group.parameters.keys()], names.optimizer_groups[group.name], group.name);
   }
+});
+
+Deno.test("stec: linear evaluation learns what the frozen objective's supervised term does", () => {
+  scope(() => {
+    const sizes = { arch: "resnet18", width: 4, projectionHidden: 8, projectionOutputs: 8 } as const;
+    using model = freshModel(sizes);
+    model.freezeAllButSupervisedHead();
+    const gradients = (losses: Losses | LinearLosses) => {
+      model.zeroGrad();
+      losses.loss.backward();
+      return model.supervisedHead!.parameters().map((parameter) => parameter.grad!.mul(1));
+    };
+    const pairs = batch(0), before = model.encoder.stateDict().get("bn1.running_mean")!.toNumbers();
+    const whole = model.losses(pairs, { ...OBJECTIVE, stopGradient: 2, supervisedLambda: 3 });
+    const expected = gradients(whole);
+    const labelled = { views: pairs.views, labels: cat([pairs.labels!, pairs.labels!]) };
+    const losses = model.linearLosses(labelled, 3);
+    assert.deepEqual(Object.keys(losses), ["loss", "supervisedLoss", "supervisedAccuracy"]);
+    assertClose(losses.loss, losses.supervisedLoss.mul(3));
+    assertClose(losses.supervisedLoss, whole.supervisedLoss!);
+    gradients(losses).forEach((gradient, i) => assertClose(gradient, expected[i]));
+    assert.deepEqual(model.encoder.stateDict().get("bn1.running_mean")!.toNumbers(), before);
+  });
 });
