@@ -17,6 +17,7 @@ export function tensorSource(tensor: Tensor): TensorSource {
     dtype: tensor.dtype,
     shape: tensor.shape,
     read: () => new Uint8Array(tensor.toTypedArray().buffer),
+    readInto: (target) => tensor.copyTo(target),
   };
 }
 

@@ -1,6 +1,7 @@
 /**
  * The built-in data set: ten kinds of shape, drawn at random, so that the program runs and learns without
- * any file. The class is the silhouette alone; position, size, rotation, colours and background are drawn
+ * any file. An image shows four copies of one shape, so that nearly every crop holds one. The class is the
+ * silhouette alone; position, size, rotation, colours and background are drawn
  * independently of it, and a shape is as often brighter as darker than what lies behind it. So a linear
  * classifier on raw pixels learns next to nothing, while a small convolutional network tells all ten apart.
  *
@@ -111,20 +112,40 @@ function direction(random: Random): readonly [cosine: number, sine: number] {
   }
 }
 
-/** How much of each pixel the shape covers, in [0, 1], after it was placed at random. */
+/** Copies of the shape along each side of an image, so that nearly every crop shows one. */
+const COPIES = 2;
+const CELL = SHAPES_SIZE / COPIES;
+
+/** How much of each pixel the copies of the shape cover, in [0, 1], after each was placed at random in its cell. */
 function drawCoverage(coverage: Float64Array, distance: Distance, random: Random): void {
-  const radius = random.uniform(8, 14);
-  const slack = Math.max(0, SHAPES_SIZE / 2 - radius) + 1;
-  const centreX = SHAPES_SIZE / 2 + random.uniform(-slack, slack);
-  const centreY = SHAPES_SIZE / 2 + random.uniform(-slack, slack);
-  const [cosine, sine] = direction(random);
-  for (let row = 0, i = 0; row < SHAPES_SIZE; row++) {
-    for (let column = 0; column < SHAPES_SIZE; column++, i++) {
+  coverage.fill(0);
+  const radius = random.uniform(0.35 * CELL, 0.55 * CELL);
+  for (let copy = 0; copy < COPIES * COPIES; copy++) {
+    const slack = Math.max(0, CELL / 2 - radius) + 1;
+    const centreX = (copy % COPIES + 0.5) * CELL + random.uniform(-slack, slack);
+    const centreY = (Math.floor(copy / COPIES) + 0.5) * CELL + random.uniform(-slack, slack);
+    coverCopy(coverage, distance, radius, [centreX, centreY], direction(random));
+  }
+}
+
+function coverCopy(
+  coverage: Float64Array,
+  distance: Distance,
+  radius: number,
+  [centreX, centreY]: readonly [number, number],
+  [cosine, sine]: readonly [number, number],
+): void {
+  const within = (centre: number) => {
+    const reach = radius * 1.25;
+    return [Math.max(0, Math.floor(centre - reach)), Math.min(SHAPES_SIZE, Math.ceil(centre + reach))];
+  };
+  const [top, bottom] = within(centreY), [left, right] = within(centreX);
+  for (let row = top; row < bottom; row++) {
+    for (let column = left; column < right; column++) {
       const x = (column + 0.5 - centreX) / radius, y = (row + 0.5 - centreY) / radius;
-      const pixels = x * x + y * y > 1.5
-        ? 1
-        : radius * distance(x * cosine + y * sine, y * cosine - x * sine);
-      coverage[i] = Math.min(1, Math.max(0, 0.5 - pixels));
+      const pixels = radius * distance(x * cosine + y * sine, y * cosine - x * sine);
+      const i = row * SHAPES_SIZE + column;
+      coverage[i] = Math.max(coverage[i], Math.min(1, Math.max(0, 0.5 - pixels)));
     }
   }
 }

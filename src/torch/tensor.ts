@@ -187,8 +187,8 @@ export class Tensor implements Disposable {
     return array;
   }
   /** Copies the elements, row-major, into an array of exactly as many bytes. Waits for the device. */
-  copyTo(array: TypedArray): void {
-    const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+  copyTo(array: TypedArray | Uint8Array): void {
+    const bytes = new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
     check(native.stec_tensor_copy_bytes(this.handle, bytes, bytes.length), "copy a tensor out");
   }
   /** The elements as numbers, row-major, whatever the dtype. Waits for the device. */
