@@ -16,6 +16,16 @@ export interface LbfgsOptions {
   readonly memory?: number;
 }
 
+/** Where `lbfgs` ended. */
+export interface LbfgsResult {
+  /** The function's value. */
+  readonly value: number;
+  /** Steps taken. */
+  readonly iterations: number;
+  /** The gradient's largest component. */
+  readonly gradient: number;
+}
+
 interface Pair {
   readonly step: Tensor;
   readonly change: Tensor;
@@ -27,18 +37,18 @@ interface Pair {
  *
  * @param x the start, a vector; overwritten with the result
  * @param evaluate the function's value and gradient at x, the gradient as a new tensor
- * @returns the value at the result
  */
 export function lbfgs(
   x: Tensor,
   evaluate: (x: Tensor) => { value: number; gradient: Tensor },
   options: LbfgsOptions = {},
-): number {
+): LbfgsResult {
   const { maxIterations = 100, gradientTolerance = 1e-5, memory = 10 } = options;
   const pairs: Pair[] = [];
   let { value, gradient } = scope(() => evaluate(x));
   keep(gradient);
-  for (let i = 0; i < maxIterations && largest(gradient) > gradientTolerance; i++) {
+  let iterations = 0;
+  for (; iterations < maxIterations && largest(gradient) > gradientTolerance; iterations++) {
     const next = scope(() => lineSearch(x, value, gradient, direction(gradient, pairs), evaluate));
     if (next === null) break;
     const step = keep(next.step), change = keep(scope(() => next.gradient.sub(gradient)));
@@ -52,8 +62,9 @@ export function lbfgs(
     if (pairs.length > memory) free(pairs.shift()!);
   }
   pairs.forEach(free);
+  const result = { value, iterations, gradient: largest(gradient) };
   gradient[Symbol.dispose]();
-  return value;
+  return result;
 }
 
 /** The two-loop recursion: minus the inverse Hessian's estimate times the gradient. */
