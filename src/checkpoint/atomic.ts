@@ -13,13 +13,22 @@ function splitPath(path: string): [folder: string, name: string] {
   return [slash < 0 ? "." : path.slice(0, slash) || "/", path.slice(slash + 1)];
 }
 
+/** Where a file is written before it takes the place of `path`; the process id keeps two writers apart. */
+export function temporaryPath(path: string): string {
+  return `${path}.tmp-${Deno.pid}`;
+}
+
 /**
- * Writes a file at once: `write` fills a temporary file (`<path>.tmp-<process id>`), which takes the place of `path` only
- * when it is whole and on the disk. Where anything fails the temporary file is removed, what was at `path` stays,
- * and one sentence says why.
+ * Writes a file at once: `write` fills a temporary file, which takes the place of `path` only when it is whole and on
+ * the disk. Where anything fails the temporary file is removed, what was at `path` stays, and one sentence says why.
+ *
+ * @param temporary in the same folder, for who may not write there but to names that were agreed on
  */
-export function writeAtomically(path: string, write: (file: Deno.FsFile) => void): void {
-  const temporary = `${path}.tmp-${Deno.pid}`;
+export function writeAtomically(
+  path: string,
+  write: (file: Deno.FsFile) => void,
+  temporary: string = temporaryPath(path),
+): void {
   try {
     {
       using file = Deno.openSync(temporary, { write: true, create: true, truncate: true });

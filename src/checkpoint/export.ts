@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { ExportTarget } from "../config/settings.ts";
 import { type LightningCheckpoint, parseLightning } from "./lightning.ts";
 import { describeArchitecture, guessArchitecture, type GuessedArchitecture } from "./names.ts";
 import { readCheckpoint } from "./pytorch.ts";
@@ -14,8 +15,7 @@ import { writeCheckpoint } from "./pytorch_writer.ts";
 import { writeSafetensors } from "./safetensors.ts";
 import type { StoredTensor } from "./stored_tensor.ts";
 
-/** Whom an encoder is written for. */
-export type ExportTarget = "safetensors" | "torchvision" | "timm";
+export type { ExportTarget };
 
 /** An encoder as it is written. */
 export interface EncoderExport {
@@ -28,13 +28,20 @@ export interface EncoderExport {
 /**
  * Writes the encoder of the checkpoint at `from` to `to`: as safetensors where that is the target or `to` ends in
  * `.safetensors`, else as a state dict for `torch.load`. Returns the metadata that went with it.
+ *
+ * @param temporary see {@linkcode writeAtomically}
  */
-export function exportEncoder(from: string, target: ExportTarget, to: string): EncoderExport["metadata"] {
+export function exportEncoder(
+  from: string,
+  target: ExportTarget,
+  to: string,
+  temporary?: string,
+): EncoderExport["metadata"] {
   using file = readCheckpoint(from);
   const { tensors, metadata } = encoderOf(from, parseLightning(file.root), target);
   const isSafetensors = target === "safetensors" || to.endsWith(".safetensors");
-  if (isSafetensors) writeSafetensors(to, tensors, metadata);
-  else writeCheckpoint(to, tensors, metadata);
+  if (isSafetensors) writeSafetensors(to, tensors, metadata, temporary);
+  else writeCheckpoint(to, tensors, metadata, temporary);
   return metadata;
 }
 

@@ -26,11 +26,13 @@ const NOTES: readonly (readonly [name: string, text: string])[] = [
  * comes: no more than one is in memory. The same tree gives the same bytes.
  *
  * @param metadata is kept beside the tree, in an entry of the archive that PyTorch ignores
+ * @param temporary see {@linkcode writeAtomically}
  */
 export function writeCheckpoint(
   path: string,
   tree: Picklable,
   metadata?: Readonly<Record<string, string>>,
+  temporary?: string,
 ): void {
   const { bytes, tensors } = pickle(tree);
   writeAtomically(path, (file) => {
@@ -49,5 +51,5 @@ export function writeCheckpoint(
     if (metadata !== undefined) addText(METADATA_ENTRY, JSON.stringify(metadata));
     addText("version", "3\n");
     zip.finish();
-  });
+  }, temporary);
 }

@@ -6,7 +6,7 @@
  */
 
 import { messageOf } from "../errors.ts";
-import { writeAtomically, writeFully } from "./atomic.ts";
+import { temporaryPath, writeAtomically, writeFully } from "./atomic.ts";
 import { ByteFile } from "./byte_file.ts";
 import { printable } from "./printable.ts";
 import {
@@ -197,11 +197,14 @@ function fileStorage(file: ByteFile, key: string, start: number, byteLength: num
 /**
  * Writes tensors under their names, whole or not at all (see {@linkcode writeAtomically}). The tensors of wider
  * elements come first, so that all are aligned; one tensor at a time is in memory.
+ *
+ * @param temporary see {@linkcode writeAtomically}
  */
 export function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorSource>,
   metadata: Readonly<Record<string, string>> = {},
+  temporary: string = temporaryPath(path),
 ): void {
   const ordered = [...tensors].sort(([, a], [, b]) => ITEM_BYTES[b.dtype] - ITEM_BYTES[a.dtype]);
   const parts = Object.keys(metadata).length > 0 ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
@@ -217,7 +220,7 @@ export function writeSafetensors(
     writeFully(file, header);
     const reader = new SourceReader(tensors.values());
     for (const [name, tensor] of ordered) writeFully(file, reader.read(name, tensor));
-  });
+  }, temporary);
 }
 
 /** The header's length and the header, padded with spaces so that the data starts at a multiple of eight. */
