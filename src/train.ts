@@ -7,10 +7,12 @@
 import type { TrainSettings } from "./config/settings.ts";
 import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
+import { messageOf } from "./errors.ts";
 import { test, type TestResult } from "./evaluate.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
+import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
 import { RunLog } from "./run/log.ts";
 import { resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
@@ -31,7 +33,7 @@ export interface TrainResult {
 
 /** Trains as the settings say, until the end or until the signal asks to stop. */
 export async function train(settings: TrainSettings, options: { signal: AbortSignal }): Promise<TrainResult> {
-  using source = await openSource(settings, settings.stop_gradient === 2, sourceOptions(settings));
+  await using source = await openSource(settings, sourceOptions(settings));
   const plan = planRun({
     count: source.count,
     globalBatch: settings.batch_size,
@@ -53,21 +55,36 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
   });
   for (const note of checkpoints.notes) log.note(note);
   log.note(`Validation (val/): ${source.validationNote}`);
+  log.notes(source.notes);
 
+  const skipped = new Set<number>();
   while (steps < plan.totalSteps && !options.signal.aborted) {
     const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
     const asked = performance.now();
     const prepared = await source.prepare(place);
     const waited = performance.now() - asked;
-    const pending = trainStep(learner, prepared, learningRate);
+    log.notes(source.notes);
+    const pending = skipped.has(steps) ? null : trainStep(learner, prepared, learningRate);
     steps++;
-    // Reading metrics waits for the device, so most steps do not.
-    if (steps % settings.log_every === 0 || steps === plan.totalSteps) {
-      const metrics = readMetrics(pending, "train/");
-      log.write(place, steps, { ...metrics, learning_rate: learningRate, ...log.speed });
-    } else pending.values[Symbol.dispose]();
-    log.step(place, waited);
     const epochEnds = steps % plan.stepsPerEpoch === 0 || steps === plan.totalSteps;
+    const logs = steps % settings.log_every === 0 || epochEnds;
+    // Reading metrics waits for a GPU, so most steps do not, but for those that may be saved.
+    if (pending !== null && (logs || learner.device === "cpu" || checkpoints.isDue(steps))) {
+      const metrics = readMetrics(pending, "train/"), fault = faultOf(metrics);
+      if (fault !== null) {
+        const sentence = describeFault(fault, steps, learner, prepared);
+        skipped.add(steps - 1);
+        steps = recover(
+          settings.on_nan === "rollback" && skipped.size <= MAX_SKIPPED,
+          sentence,
+          checkpoints,
+          log,
+        );
+        continue;
+      }
+      if (logs) log.write(place, steps, { ...metrics, learning_rate: learningRate, ...log.speed });
+    } else pending?.values[Symbol.dispose]();
+    log.step(place, waited);
     const validation = epochEnds ? await validate(learner, source) : null;
     if (validation !== null) log.write(place, steps, validation);
     checkpoints.afterStep(steps, validation?.["val/loss"] ?? null, learningRate);
@@ -75,12 +92,29 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
   }
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
   if (options.signal.aborted) return { interrupted: true, steps, test: null, baselines: null };
-  const test = source.classes === 0 ? null : await testAtEnd(settings, learner);
+  const test = source.classes === 0 ? null : await testAtEnd(settings, learner, log);
   if (test !== null) {
     log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
   }
   const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, learner.device) : null;
   return { interrupted: false, steps, test, baselines };
+}
+
+/** A run that has passed over so many batches is not going to recover. */
+const MAX_SKIPPED = 10;
+
+/** Stops the run after a step that went wrong or, if asked to, goes back to the newest checkpoint and says so. */
+function recover(goBack: boolean, fault: string, checkpoints: Checkpoints, log: RunLog): number {
+  if (!goBack) throw new DivergedError(`Stopped: ${fault}; ${checkpoints.lastGood}`);
+  let steps: number;
+  try {
+    steps = checkpoints.rollBack();
+  } catch (error) {
+    throw new DivergedError(`Stopped: ${fault}; ${messageOf(error)}`);
+  }
+  log.rewind(steps);
+  log.note(`Back to step ${steps}, to pass over a batch: ${fault}`);
+  return steps;
 }
 
 /** When signals were last let in. */
@@ -124,7 +158,14 @@ function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
   };
 }
 
-async function testAtEnd(settings: TrainSettings, learner: Learner): Promise<TestResult> {
-  using images = await openImages(settings, "test");
-  return await test(learner.model, images, { ...learner, batchSize: settings.batch_size });
+async function testAtEnd(
+  settings: TrainSettings,
+  learner: Learner,
+  log: RunLog,
+): Promise<TestResult | null> {
+  await using images = await openImages(settings, "test");
+  if (images.count === 0) return null;
+  const result = await test(learner.model, images, { ...learner, batchSize: settings.batch_size });
+  log.notes(images.notes);
+  return result;
 }

@@ -186,3 +186,36 @@ Deno.test("train: linear evaluation takes the weights only and leaves the encode
   const result = await run(settings);
   assert.equal(result.steps, 2, "epochs start anew");
 });
+
+Deno.test("train: a loss that is not finite stops the run with the step, the layer and the last good checkpoint", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  const results = join(folder.path, "results");
+  // A learning rate that no network survives, from the second step on.
+  const settings = small(folder.path, results, { optimizer: "sgd", learning_rate: 1e30, log_every: 100 });
+  await assert.rejects(run(settings), (error: Error) => {
+    assert.match(error.message, /^Stopped: step \d+ went wrong: .*not finite.*last\.ckpt$/s);
+    return true;
+  });
+  using file = readCheckpoint(join(results, "last.ckpt"));
+  const { stateDict } = parseLightning(file.root);
+  for (const [name, stored] of stateDict) {
+    if (stored.dtype !== "float32") continue;
+    assert.ok(
+      new Float32Array(stored.read().buffer).every(Number.isFinite),
+      `${name} was saved though not finite`,
+    );
+  }
+});
+
+Deno.test("train: with --on_nan rollback it goes back and passes over batches, but not for ever", async () => {
+  using folder = writeCifar({ train: 160, test: 4 });
+  const results = join(folder.path, "results");
+  const diverging = { optimizer: "sgd", learning_rate: 1e30, on_nan: "rollback", max_epochs: 2 };
+  await assert.rejects(
+    run(small(folder.path, results, diverging)),
+    /^DivergedError: Stopped: step \d+ went wrong/,
+  );
+  // Ten batches were passed over one after the other: the log holds no step that went wrong.
+  const losses = metrics(results).flatMap((line) => "train/loss" in line ? [line["train/loss"]] : []);
+  assert.ok(losses.every(Number.isFinite), `${losses}`);
+});

@@ -35,6 +35,7 @@ export class Checkpoints {
   #bestScore: number | null = null;
   /** Steps done when the newest checkpoint was written, and when that was. */
   #savedSteps = -1;
+  #savedPath = "";
   #savedAt = performance.now();
 
   constructor(settings: TrainSettings, learner: Learner, plan: Plan) {
@@ -49,13 +50,13 @@ export class Checkpoints {
     Deno.mkdirSync(results_path, { recursive: true });
     for (const name of [LAST, BEST]) removeLeftovers(join(results_path, name));
     if (resume) {
-      const state = this.#resume(results_path);
-      if (state !== null) return this.#continued(state);
+      const found = this.#resume(results_path);
+      if (found !== null) return this.#continued(...found);
       this.notes.push(`Nothing to resume in ${results_path}: starting from the beginning`);
     }
     if (ckpt_path === "") return 0;
     if (stop_gradient !== 2 && !reinitialize_supervised_head) {
-      return this.#continued(continueRun(ckpt_path, this.#learner));
+      return this.#continued(continueRun(ckpt_path, this.#learner), ckpt_path);
     }
     this.#startFromWeights(ckpt_path);
     return 0;
@@ -73,20 +74,21 @@ export class Checkpoints {
     this.notes.push(`Took the weights of ${path}${without}; optimiser and epochs start anew`);
   }
 
-  #continued(state: RunState): number {
+  #continued(state: RunState, path: string): number {
     this.#bestScore = state.bestScore;
     this.#savedSteps = state.steps;
+    this.#savedPath = path;
     const place = placeOf(this.#plan, state.steps);
     this.notes.push(`Continuing after step ${state.steps}, in epoch ${place.epoch + 1}`);
     return state.steps;
   }
 
   /** Tries the checkpoints of a folder, the newest first. */
-  #resume(folder: string): RunState | null {
+  #resume(folder: string): [RunState, path: string] | null {
     for (const name of [LAST, ...olderCheckpoints(folder).toReversed()]) {
       const path = join(folder, name);
       try {
-        return continueRun(path, this.#learner);
+        return [continueRun(path, this.#learner), path];
       } catch (error) {
         if (error instanceof Error && error.cause instanceof Deno.errors.NotFound) continue;
         this.notes.push(`Passing over ${path}: ${messageOf(error)}`);
@@ -95,16 +97,39 @@ export class Checkpoints {
     return null;
   }
 
+  /**
+   * Goes back to the newest checkpoint of this run and returns its number of steps.
+   *
+   * @throws {Error} if there is none
+   */
+  rollBack(): number {
+    if (this.#savedSteps < 0) throw new Error("there is no checkpoint to go back to; see --save_every");
+    const { steps, bestScore } = continueRun(this.#savedPath, this.#learner);
+    this.#bestScore = bestScore;
+    return steps;
+  }
+
+  /** Where the newest checkpoint is, in words. */
+  get lastGood(): string {
+    return this.#savedSteps < 0
+      ? "no checkpoint was written"
+      : `the last good checkpoint is ${this.#savedPath}`;
+  }
+
+  /** Whether a checkpoint is to be written after a step, at the end of an epoch or not. */
+  isDue(steps: number): boolean {
+    const { save_every } = this.#settings;
+    return save_every > 0 && steps % save_every === 0;
+  }
+
   /** Saves where a step, or the epoch that it ends, asks for it. `score` is val/loss at the end of an epoch. */
   afterStep(steps: number, score: number | null, learningRate: number): void {
-    const { save_every } = this.#settings;
     const epochs = steps / this.#plan.stepsPerEpoch;
     const best = score !== null && Number.isInteger(epochs) && epochs % BEST_EVERY_EPOCHS === 0 &&
       score < (this.#bestScore ?? Infinity);
     if (best) this.#bestScore = score;
-    const due = save_every > 0 && steps % save_every === 0;
     const old = performance.now() - this.#savedAt > SECONDS_BETWEEN_EPOCH_SAVES * 1000;
-    if (due || best || (score !== null && old)) this.save(steps, learningRate);
+    if (this.isDue(steps) || best || (score !== null && old)) this.save(steps, learningRate);
     if (best) replaceByLink(this.#path(LAST), this.#path(BEST));
   }
 
@@ -119,6 +144,7 @@ export class Checkpoints {
     const state = { steps, epoch, bestScore: this.#bestScore };
     saveRun(this.#path(LAST), this.#learner, this.#settings, state, learningRate);
     this.#savedSteps = steps;
+    this.#savedPath = this.#path(LAST);
     this.#savedAt = performance.now();
     for (const name of olderCheckpoints(this.#settings.results_path).slice(0, -(keep - 1) || undefined)) {
       Deno.removeSync(this.#path(name));

@@ -39,8 +39,9 @@ export class RunLog implements Disposable {
   readonly #options: RunLogOptions;
   readonly #progress = new ProgressWriter(standardError());
   readonly #speed: Speedometer;
-  readonly #events: TensorBoardWriter;
-  readonly #metrics: MetricsLog;
+  #events: TensorBoardWriter;
+  #metrics: MetricsLog;
+  readonly #said = new Set<string>();
   #shown: Readonly<Record<string, number>> = {};
 
   /** Opens the files; what they hold of later steps than `doneSteps` is dropped. */
@@ -49,6 +50,15 @@ export class RunLog implements Disposable {
     this.#options = options;
     this.#speed = new Speedometer((plan.totalSteps - doneSteps) * globalBatch);
     this.#events = new TensorBoardWriter(folder, { purgeStep: doneSteps > 0 ? doneSteps + 1 : undefined });
+    this.#metrics = new MetricsLog(`${folder}/metrics.jsonl`, { resumeStep: doneSteps });
+  }
+
+  /** Goes back to a step: what the files hold of later ones is dropped. */
+  rewind(doneSteps: number): void {
+    const { folder } = this.#options;
+    this.#events[Symbol.dispose]();
+    this.#metrics[Symbol.dispose]();
+    this.#events = new TensorBoardWriter(folder, { purgeStep: doneSteps + 1 });
     this.#metrics = new MetricsLog(`${folder}/metrics.jsonl`, { resumeStep: doneSteps });
   }
 
@@ -70,9 +80,16 @@ export class RunLog implements Disposable {
     return { images_per_second: this.#speed.imagesPerSecond, data_waiting_share: this.#speed.waitingShare };
   }
 
-  /** Says something that stays on the screen. */
+  /** Says something that stays on the screen, once. */
   note(text: string): void {
+    if (this.#said.has(text)) return;
+    this.#said.add(text);
     this.#progress.note(text);
+  }
+
+  /** Says all sentences of a list, and takes them out of it. */
+  notes(list: string[]): void {
+    for (const text of list.splice(0)) this.note(text);
   }
 
   #draw(place: Place): void {

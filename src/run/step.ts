@@ -27,6 +27,7 @@ export interface Learner {
 /** The reported names of the losses' entries. */
 const NAMES: Readonly<Record<keyof Losses, string>> = {
   loss: "loss",
+  featureSpread: "feature_spread",
   discriminationLoss: "discrimination_loss",
   discriminationAccuracy: "discrimination_accuracy",
   contrastAccuracy: "contrast_accuracy",
@@ -70,15 +71,25 @@ function compute({ model, objective, device, precision }: Learner, prepared: Pre
   );
 }
 
-/** Learns from one batch. */
+/**
+ * Learns from one batch. On the CPU, where looking at the loss costs nothing, a loss that is not finite changes no
+ * parameter; on a GPU that would mean to wait for it at every step.
+ */
 export function trainStep(learner: Learner, prepared: Prepared, learningRate: number): PendingMetrics {
   return scope(() => {
     learner.model.zeroGrad();
     const losses = compute(learner, prepared);
-    losses.loss.backward();
-    learner.optimizer.step(learningRate);
+    if (learner.device !== "cpu" || Number.isFinite(losses.loss.item())) {
+      losses.loss.backward();
+      learner.optimizer.step(learningRate);
+    }
     return pend(losses);
   });
+}
+
+/** Computes a batch's losses for what happens on the way; nothing is learnt. */
+export function replay(learner: Learner, prepared: Prepared): void {
+  noGrad(() => scope(() => void compute(learner, prepared)));
 }
 
 /** The means of the metrics over the validation batches, in eval mode. */

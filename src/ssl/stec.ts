@@ -15,6 +15,7 @@ import type { Tensor } from "../torch/tensor.ts";
 import { ManipulationHead } from "./manipulation.ts";
 import { meanOf, ntXent, type NtXentOptions } from "./nt_xent.ts";
 import { Projection } from "./projection.ts";
+import { featureSpread } from "./spread.ts";
 
 /** Sizes of the networks. */
 export interface StecOptions {
@@ -85,6 +86,8 @@ export interface Batch {
 export interface Losses {
   /** The weighted sum. */
   readonly loss: Tensor;
+  /** How much the features of different views differ, see `featureSpread`. */
+  readonly featureSpread: Tensor;
   /** NT-Xent. */
   readonly discriminationLoss: Tensor;
   /** How often a view is most similar to its partner, among all 2N. */
@@ -212,7 +215,7 @@ export class Stec extends Module {
       const loss = supervised === null
         ? self
         : self.add(supervised.supervisedLoss.mul(options.supervisedLambda));
-      return { loss, ...selfSupervised, ...supervised };
+      return { loss, featureSpread: featureSpread(features), ...selfSupervised, ...supervised };
     });
   }
 
