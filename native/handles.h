@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <mutex>
 #include <vector>
 
@@ -96,7 +97,10 @@ class HandleTable {
     bool live = false;
   };
 
-  static const char* T_name() { return kind == 0 ? "tensor" : kind == 1 ? "generator" : "object"; }
+  static const char* T_name() {
+    static const char* const names[] = {"tensor", "generator", "store", "process group", "reducer"};
+    return kind < std::size(names) ? names[kind] : "object";
+  }
   static uint64_t place_index(double handle) { return static_cast<uint64_t>(handle) & ((1u << 24) - 1); }
 
   Place* find(double handle) {
@@ -115,25 +119,25 @@ class HandleTable {
   uint64_t live_ = 0;
 };
 
-// The tables are never destroyed: worker threads may still hold handles while the process ends.
+// A table that is never destroyed: worker threads may still hold handles while the process ends.
+template <typename Table>
+Table& immortal() {
+  static auto* table = new Table();
+  return *table;
+}
+
 using TensorTable = HandleTable<at::Tensor, 0>;
 
-inline TensorTable& tensors() {
-  static auto* table = new TensorTable();
-  return *table;
-}
-
-inline HandleTable<at::Generator, 1>& generators() {
-  static auto* table = new HandleTable<at::Generator, 1>();
-  return *table;
-}
+// Visible, as all tables are: the library for CUDA uses those of this one.
+STEC_API TensorTable& tensors();
+STEC_API HandleTable<at::Generator, 1>& generators();
 
 // The calling thread's frame.
-stec_frame& thread_frame();
+STEC_API stec_frame& thread_frame();
 
 // Reads `count` handles at payload[offset]; handle 0 is a tensor that is not defined.
-std::vector<at::Tensor> tensor_list(const TensorTable::Locked& table, const stec_frame& frame, double offset,
-                                    uint32_t count);
+STEC_API std::vector<at::Tensor> tensor_list(const TensorTable::Locked& table, const stec_frame& frame,
+                                             double offset, uint32_t count);
 
 // The element type with this number, checked: libtorch itself would read past the end of its tables.
 at::ScalarType checked_dtype(double number);

@@ -21,10 +21,11 @@
 extern "C" {
 #endif
 
-#define STEC_ABI_VERSION 1
+#define STEC_ABI_VERSION 2
 #define STEC_API __attribute__((visibility("default")))
 
 #define STEC_FAILED (-1)
+#define STEC_ABSENT (-2)
 #define STEC_SLOTS 64
 #define STEC_PAYLOAD (1 << 17)
 
@@ -120,6 +121,51 @@ STEC_API int32_t stec_set_grad_mode(uint32_t enabled);
 /* Switches autocast of this thread for a device type: a dtype, or -1 for off. Returns what it was, -1 for off,
  * -2 on failure. The cache of cast weights is dropped whenever the dtype changes. */
 STEC_API int32_t stec_set_autocast(int32_t device_type, int32_t dtype);
+
+/* ---- distributed.cpp: processes that compute together. Times are milliseconds unless a name says otherwise ---- */
+
+/* Entries that all processes see, kept by the one that is the server, at port `port` of `host`. */
+STEC_API double stec_store_new(const uint8_t* host, uint32_t host_length, uint32_t port, uint32_t is_server,
+                               double timeout, const uint8_t* prefix, uint32_t prefix_length);
+STEC_API int32_t stec_store_set(double store, const uint8_t* key, uint32_t key_length, const uint8_t* value,
+                                uint32_t length);
+/* Copies an entry, at most `capacity` bytes; returns its full length, or STEC_ABSENT at once. */
+STEC_API int32_t stec_store_get(double store, const uint8_t* key, uint32_t key_length, uint8_t* out,
+                                uint32_t capacity);
+/* Adds to a count that starts at 0 and returns it; -1 on failure. */
+STEC_API double stec_store_add(double store, const uint8_t* key, uint32_t key_length, double amount);
+STEC_API int32_t stec_store_free(double store);
+
+/* The processes that share a store, connected by Gloo for what lies on the CPU. They call each of the following
+ * functions alike and in the same order. `host` is the store's: the network that leads to it is used. */
+STEC_API double stec_group_new(double store, uint32_t rank, uint32_t size, double timeout, const uint8_t* host,
+                               uint32_t host_length);
+/* Closes the connections, without waiting for it. */
+STEC_API int32_t stec_group_free(double group);
+/* Nanoseconds that collectives, those of a reducer not counted, have kept the calling threads waiting. */
+STEC_API double stec_group_waited(double group);
+/* The rows of all processes, (size N, ...) from (N, ...) of each, with a gradient that returns to each, summed. */
+STEC_API double stec_gather(double group, double rows);
+/* Sums a tensor over all processes, in place. */
+STEC_API int32_t stec_sum(double group, double tensor);
+/* Copies the `count` tensors whose handles are in payload from process `root` to all. */
+STEC_API int32_t stec_broadcast(double group, uint32_t count, uint32_t root);
+
+/* Replaces gradients, as back-propagation brings them about, by their means over all processes. The parameters' handles
+ * are in payload; each must receive a gradient in every back-propagation. */
+STEC_API double stec_reducer_new(double group, uint32_t count);
+/* To be called before every back-propagation. */
+STEC_API int32_t stec_reducer_prepare(double reducer);
+/* Nanoseconds by which the reduction outlasted the last back-propagation that it ran beside. */
+STEC_API double stec_reducer_exposed(double reducer);
+STEC_API int32_t stec_reducer_free(double reducer);
+
+/* ---- sync_batch_norm.cpp ---- */
+
+/* Batch normalisation in training with the statistics of all processes' batches, which have the same size; the running
+ * statistics are updated. */
+STEC_API double stec_sync_batch_norm(double group, double input, double weight, double bias, double running_mean,
+                                     double running_variance, double momentum, double eps);
 
 #ifdef __cplusplus
 }

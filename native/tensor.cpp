@@ -30,6 +30,10 @@ std::string& last_error() {
   return message;
 }
 
+TensorTable& tensors() { return immortal<TensorTable>(); }
+
+HandleTable<at::Generator, 1>& generators() { return immortal<HandleTable<at::Generator, 1>>(); }
+
 std::vector<at::Tensor> tensor_list(const TensorTable::Locked& table, const stec_frame& frame, double offset,
                                     uint32_t count) {
   TORCH_CHECK(offset >= 0 && offset + count <= STEC_PAYLOAD, "a tensor list lies outside the frame");

@@ -87,6 +87,8 @@ export class BatchNorm extends Layer {
   readonly momentum = 0.1;
   /** Added to the variance. */
   readonly eps = 1e-5;
+  /** Normalises in training where the input is only this process's part of the batch; null: it is the whole. */
+  normalizePart: ((input: Tensor) => Tensor) | null = null;
 
   /** Weight 1 and bias 0, or a weight of 0 with `zeroWeight`. */
   constructor(channels: number, options: { zeroWeight?: boolean } = {}) {
@@ -101,6 +103,7 @@ export class BatchNorm extends Layer {
   /** Keeps the shape. */
   override forward(input: Tensor): Tensor {
     if (this.training) this.batchesTracked.add_(1);
+    if (this.training && this.normalizePart !== null) return this.normalizePart(input);
     return batchNorm(
       input,
       this.weight,

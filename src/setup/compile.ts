@@ -83,7 +83,8 @@ async function compile(
       const partial = join(temporary, `${source}.o`);
       await runCompiler(
         compiler,
-        [...flags, "-c", join(plan.native, source), "-o", partial],
+        // The sources' own folder comes last: it stands in for headers of Gloo where libtorch has none.
+        [...flags, "-isystem", plan.native, "-c", join(plan.native, source), "-o", partial],
         `compile ${source}`,
       );
       await Deno.rename(partial, object);
@@ -105,12 +106,12 @@ async function link(
 ): Promise<void> {
   const folders = plan.libraries.flatMap((folder) => [`-L${folder}`, `-Wl,-rpath,${folder}`]);
   const make = (path: string, sources: readonly string[], libraries: string[]) => {
-    const output = join(temporary, basename(path));
+    const name = basename(path), output = join(temporary, name);
     const inputs = sources.map((source) => objects.get(source) ?? source);
     return runCompiler(
       compiler,
-      [...LINK, ...inputs, "-o", output, ...folders, ...libraries],
-      `link ${basename(path)}`,
+      [...LINK, `-Wl,-soname,${name}`, ...inputs, "-o", output, ...folders, ...libraries],
+      `link ${name}`,
     );
   };
   const { shim, cudaShim } = manifestOf(plan, "");
@@ -118,7 +119,9 @@ async function link(
   if (cudaShim === null) return;
   // By path, for NVIDIA's wheels have no libcudart.so that -l would find, only libcudart.so.13.
   const nvidia = sharedLibraries(plan.libraries, ["libcudart", "libnccl"]);
-  await make(cudaShim, plan.cuda, ["-ltorch_cuda", "-lc10_cuda", "-ltorch_cpu", "-lc10", ...nvidia]);
+  // The second library uses the handles of the first, which lies beside it.
+  const first = [join(temporary, basename(shim)), "-Wl,-rpath,$ORIGIN"], cpu = ["-ltorch_cpu", "-lc10"];
+  await make(cudaShim, plan.cuda, [...first, "-ltorch_cuda", "-lc10_cuda", ...cpu, ...nvidia]);
 }
 
 /** Builds what `plan` says in a folder of the folder `build`, unless that has been done. */

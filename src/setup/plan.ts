@@ -52,13 +52,19 @@ function whyNoCuda(
     "a PyTorch installed with pip, which brings them (LIBTORCH_USE_PYTORCH=1)";
 }
 
+/** The files below a folder, by their paths from `root`. */
+function filesIn(root: string, folder: string): string[] {
+  return namesIn(join(root, folder)).map((name) => join(folder, name))
+    .flatMap((path) => Deno.statSync(join(root, path)).isDirectory ? filesIn(root, path) : [path]);
+}
+
 /** Plans what to build from the sources in the folder `native`: `cuda*.cpp` are the library for CUDA, the rest the shim. */
 export async function planBuild(
   native: string,
   libtorch: Libtorch,
   environment: Environment,
 ): Promise<BuildPlan> {
-  const files = namesIn(native).filter((name) => /\.(cpp|h)$/.test(name));
+  const files = [...namesIn(native), ...filesIn(native, "gloo")].filter((name) => /\.(cpp|h)$/.test(name));
   const texts = new Map(files.map((name) => [name, Deno.readTextFileSync(join(native, name))]));
   const sources = files.filter((name) => name.endsWith(".cpp"));
   if (sources.length === 0) {

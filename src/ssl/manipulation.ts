@@ -12,7 +12,7 @@ import { cat, crossEntropy, where } from "../torch/functional.ts";
 import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { meanOf } from "./nt_xent.ts";
+import { type Gathering, meanOf, UNDIVIDED } from "./nt_xent.ts";
 
 /** Upper bounds of the bins for the entries of M_ab, (2, 3); the lower ones are their negatives. */
 const BOUNDS = [[2, 2, 0.5], [2, 2, 0.5]] as const;
@@ -86,8 +86,14 @@ export class ManipulationHead extends Module {
    *
    * @param manipulation M_ab, (N, 2, 3)
    * @param kept (N), bool: pairs that count; null: all. If none counts the loss is 0.
+   * @param gathering how the batch is spread over processes: each pair that counts, on any of them, counts alike
    */
-  loss(logits: Tensor, manipulation: Tensor, kept: Tensor | null = null): ManipulationLoss {
+  loss(
+    logits: Tensor,
+    manipulation: Tensor,
+    kept: Tensor | null = null,
+    gathering: Gathering = UNDIVIDED,
+  ): ManipulationLoss {
     return scope(() => {
       const target = manipulationBins(manipulation, this.bins);
       const entries = crossEntropy(widened(logits), target, "none");
@@ -95,7 +101,8 @@ export class ManipulationHead extends Module {
       if (kept === null) return { loss: entries.mean(), accuracy: meanOf(right) };
       const pairs = entries.mean([1, 2]);
       const sum = where(kept, pairs, 0).sum();
-      return { loss: sum.div(kept.sum().clamp(1)), accuracy: meanOf(right) };
+      const count = gathering.mean_(kept.to({ dtype: pairs.dtype }).sum()).clamp(1 / gathering.size);
+      return { loss: sum.div(count), accuracy: meanOf(right) };
     });
   }
 }

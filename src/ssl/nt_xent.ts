@@ -27,11 +27,16 @@ export interface NtXent {
 export interface Gathering {
   /** This process's number. */
   readonly rank: number;
-  /** All processes' rows (N, D) in the order of their ranks, (world N, D), with a gradient that returns to each. */
+  /** The number of processes. */
+  readonly size: number;
+  /** All processes' rows (N, D) in the order of their ranks, (size N, D), with a gradient that returns to each. */
   gather(rows: Tensor): Tensor;
+  /** Replaces a tensor by its mean over all processes, without a gradient, and returns it. */
+  mean_(tensor: Tensor): Tensor;
 }
 
-const ALONE: Gathering = { rank: 0, gather: (rows) => rows };
+/** A process that has the whole batch. */
+export const UNDIVIDED: Gathering = { rank: 0, size: 1, gather: (rows) => rows, mean_: (tensor) => tensor };
 
 /** What a caller may change about NT-Xent. */
 export interface NtXentOptions {
@@ -62,7 +67,7 @@ function widened(z: Tensor): Tensor {
 }
 
 function compute(z1: Tensor, z2: Tensor, temperature: number, options: NtXentOptions): NtXent {
-  const { gathering = ALONE, similarityDtype } = options;
+  const { gathering = UNDIVIDED, similarityDtype } = options;
   const [n] = z1.shape, device = z1.device;
   const columns1 = gathering.gather(z1), columns2 = gathering.gather(z2);
   const all = columns1.shape[0];

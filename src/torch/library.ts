@@ -1,14 +1,15 @@
 /**
  * The only place that loads native code: libtorch through the shim in `native/`, its symbols, its frame and its errors.
  *
- * Grad mode, autocast and the last error belong to the calling thread, so no symbol is called with `nonblocking`.
+ * Grad mode, autocast and the last error belong to the calling thread, so no symbol is called with `nonblocking`, but
+ * for those of the store, which use none of them.
  *
  * @module
  */
 
 import { type NativeManifest, readManifest } from "../setup/manifest.ts";
 
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 
 /** The most arguments, or results, of one call (STEC_SLOTS). */
 const SLOTS = 64;
@@ -73,6 +74,67 @@ const SYMBOLS = {
   stec_set_requires_grad: { parameters: ["f64", /* tensor */ "u32" /* requires_grad */], result: "i32" },
   stec_set_grad_mode: { parameters: ["u32" /* enabled */], result: "i32" },
   stec_set_autocast: { parameters: ["i32", /* device_type */ "i32" /* dtype */], result: "i32" },
+  stec_store_new: {
+    parameters: [
+      "buffer", /* host */
+      "u32", /* host_length */
+      "u32", /* port */
+      "u32", /* is_server */
+      "f64", /* timeout */
+      "buffer", /* prefix */
+      "u32", /* prefix_length */
+    ],
+    result: "f64",
+  },
+  stec_store_set: {
+    parameters: ["f64", /* store */ "buffer", /* key */ "u32", "buffer", /* value */ "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  stec_store_get: {
+    parameters: ["f64", /* store */ "buffer", /* key */ "u32", "buffer", /* out */ "u32" /* capacity */],
+    result: "i32",
+    nonblocking: true,
+  },
+  stec_store_add: {
+    parameters: ["f64", /* store */ "buffer", /* key */ "u32", "f64" /* amount */],
+    result: "f64",
+    nonblocking: true,
+  },
+  stec_store_free: { parameters: ["f64" /* store */], result: "i32" },
+  stec_group_new: {
+    parameters: [
+      "f64", /* store */
+      "u32", /* rank */
+      "u32", /* size */
+      "f64", /* timeout */
+      "buffer", /* host */
+      "u32", /* host_length */
+    ],
+    result: "f64",
+  },
+  stec_group_free: { parameters: ["f64" /* group */], result: "i32" },
+  stec_group_waited: { parameters: ["f64" /* group */], result: "f64" },
+  stec_gather: { parameters: ["f64", /* group */ "f64" /* rows */], result: "f64" },
+  stec_sum: { parameters: ["f64", /* group */ "f64" /* tensor */], result: "i32" },
+  stec_broadcast: { parameters: ["f64", /* group */ "u32", /* count */ "u32" /* root */], result: "i32" },
+  stec_reducer_new: { parameters: ["f64", /* group */ "u32" /* count */], result: "f64" },
+  stec_reducer_prepare: { parameters: ["f64" /* reducer */], result: "i32" },
+  stec_reducer_exposed: { parameters: ["f64" /* reducer */], result: "f64" },
+  stec_reducer_free: { parameters: ["f64" /* reducer */], result: "i32" },
+  stec_sync_batch_norm: {
+    parameters: [
+      "f64", /* group */
+      "f64", /* input */
+      "f64", /* weight */
+      "f64", /* bias */
+      "f64", /* running_mean */
+      "f64", /* running_variance */
+      "f64", /* momentum */
+      "f64", /* eps */
+    ],
+    result: "f64",
+  },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** An operation that libtorch refused. The message names the operation and, where tensors took part, their shapes. */

@@ -1,0 +1,301 @@
+// Processes that compute together, on PyTorch's own engine (c10d): store, process group, collectives, reducer.
+
+#define USE_C10D_GLOO
+
+#include "distributed.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+#include <torch/csrc/distributed/c10d/comm.hpp>
+#include <torch/csrc/distributed/c10d/reducer.hpp>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include "guard.h"
+
+namespace stec {
+
+HandleTable<c10::intrusive_ptr<c10d::Store>, 2>& stores() {
+  return immortal<HandleTable<c10::intrusive_ptr<c10d::Store>, 2>>();
+}
+
+HandleTable<std::shared_ptr<Group>, 3>& groups() { return immortal<HandleTable<std::shared_ptr<Group>, 3>>(); }
+
+void Group::sum_(const at::Tensor& tensor) {
+  TORCH_CHECK(tensor.is_contiguous(), "only a contiguous tensor can be summed over processes");
+  std::vector<at::Tensor> tensors{tensor};
+  c10d::AllreduceOptions options;
+  options.asyncOp = false;
+  wait(backend_of(tensor).allreduce(tensors, options));
+}
+
+at::Tensor Group::gather(const at::Tensor& tensor) {
+  at::Tensor mine = tensor.flatten();
+  at::Tensor all = at::empty({size() * mine.numel()}, mine.options());
+  c10d::AllgatherOptions options;
+  options.asyncOp = false;
+  wait(backend_of(mine)._allgather_base(all, mine, options));
+  std::vector<int64_t> shape = tensor.sizes().vec();
+  shape.insert(shape.begin(), size());
+  return all.view(shape);
+}
+
+namespace {
+
+// Tells, as PyTorch does not, how long the reduction of gradients outlasted the back-propagation that it ran beside.
+class Reducer : public c10d::Reducer {
+ public:
+  using c10d::Reducer::Reducer;
+
+  int64_t exposed_nanoseconds() const {
+    using Event = c10d::Timer::Event;
+    if (!timer_) return 0;
+    return timer_->measureDifference(Event::kBackwardComputeEnd, Event::kBackwardCommEnd).value_or(0);
+  }
+};
+
+HandleTable<std::shared_ptr<Reducer>, 4>& reducers() { return immortal<HandleTable<std::shared_ptr<Reducer>, 4>>(); }
+
+std::string text_of(const uint8_t* text, uint32_t length) {
+  return std::string(reinterpret_cast<const char*>(text), length);
+}
+
+std::chrono::milliseconds milliseconds(double count) {
+  TORCH_CHECK(count >= 1 && count <= 1e12, "a time-out cannot last ", count, " ms");
+  return std::chrono::milliseconds(static_cast<int64_t>(count));
+}
+
+// The tensors whose handles are in the frame's payload.
+std::vector<at::Tensor> given_tensors(uint32_t count) {
+  auto given = tensor_list(tensors().locked(), thread_frame(), 0, count);
+  for (const at::Tensor& tensor : given) TORCH_CHECK(tensor.defined(), "a tensor list holds a missing tensor");
+  return given;
+}
+
+// The address of this machine from which it reaches `host`, as digits. Its own name may lead to no or to another one.
+std::string address_towards(const std::string& host) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_DGRAM;
+  addrinfo* found = nullptr;
+  const int failure = getaddrinfo(host.c_str(), "9", &hints, &found);
+  TORCH_CHECK(failure == 0, "the address of ", host, " is not known: ", gai_strerror(failure));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, freeaddrinfo);
+  for (const addrinfo* address = found; address; address = address->ai_next) {
+    const int probe = socket(address->ai_family, SOCK_DGRAM, 0);
+    if (probe < 0) continue;
+    sockaddr_storage own{};
+    socklen_t length = sizeof(own);
+    char digits[NI_MAXHOST];
+    // Connecting a datagram socket sends nothing: it only looks for the way.
+    const bool reached = connect(probe, address->ai_addr, address->ai_addrlen) == 0 &&
+        getsockname(probe, reinterpret_cast<sockaddr*>(&own), &length) == 0 &&
+        getnameinfo(reinterpret_cast<sockaddr*>(&own), length, digits, sizeof(digits), nullptr, 0, NI_NUMERICHOST) == 0;
+    close(probe);
+    if (reached) return digits;
+  }
+  TORCH_CHECK(false, "no network leads to ", host);
+}
+
+// Where Gloo listens: on the network that GLOO_SOCKET_IFNAME names, as in PyTorch, else on the one that leads to `host`.
+std::shared_ptr<gloo::transport::Device> gloo_device(const std::string& host) {
+  const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
+  return interface && *interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                 : c10d::ProcessGroupGloo::createDeviceForHostname(address_towards(host));
+}
+
+std::shared_ptr<Group> make_group(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
+                                  std::chrono::milliseconds timeout, const std::string& host) {
+  auto options = c10d::ProcessGroupGloo::Options::create(timeout);
+  options->devices.push_back(gloo_device(host));
+  const auto prefixed = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
+  const auto backend = c10::make_intrusive<c10d::ProcessGroupGloo>(prefixed, rank, size, options);
+  auto group = std::make_shared<Group>();
+  group->timeout = timeout;
+  group->processes = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
+  group->processes->setDefaultBackend(c10d::ProcessGroup::GLOO);
+  group->processes->setBackend(at::kCPU, c10d::ProcessGroup::GLOO, c10::intrusive_ptr<c10d::Backend>(backend));
+  return group;
+}
+
+// The rows of all processes. What each of them makes of a row comes back, summed, to the process that the row is from.
+struct GatherRows : torch::autograd::Function<GatherRows> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& rows, double group) {
+    context->saved_data["group"] = group;
+    return groups().get(group)->gather(rows).flatten(0, 1);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    const auto group = groups().get(context->saved_data["group"].toDouble());
+    at::Tensor total = gradients[0].clone(at::MemoryFormat::Contiguous);
+    group->sum_(total);
+    return {total.chunk(group->size())[group->processes->getRank()], at::Tensor()};
+  }
+};
+
+// PyTorch adds parameters to this constructor from version to version; they are given PyTorch's own defaults here.
+template <typename R, typename... Arguments>
+std::shared_ptr<R> construct_reducer(Arguments... common) {
+  const std::vector<int64_t> caps;
+  if constexpr (std::is_constructible_v<R, Arguments..., bool, bool, std::vector<int64_t>, bool>) {
+    return std::make_shared<R>(std::move(common)..., false, false, caps, false);
+  } else if constexpr (std::is_constructible_v<R, Arguments..., bool, bool, std::vector<int64_t>>) {
+    return std::make_shared<R>(std::move(common)..., false, false, caps);
+  } else if constexpr (std::is_constructible_v<R, Arguments..., bool, bool>) {
+    return std::make_shared<R>(std::move(common)..., false, false);
+  } else {
+    return std::make_shared<R>(std::move(common)...);
+  }
+}
+
+std::shared_ptr<Reducer> make_reducer(const c10::intrusive_ptr<c10d::ProcessGroup>& processes,
+                                      const std::vector<at::Tensor>& parameters) {
+  c10d::verify_params_across_processes(processes, parameters, {});
+  const std::vector<bool> sparse(parameters.size(), false);
+  const std::vector<size_t> sizes{c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
+  auto buckets = std::get<0>(c10d::compute_bucket_assignment_by_size(parameters, sizes, sparse));
+  // Gradients come about in the reverse order of the parameters, nearly. The reducer sorts by the true one later.
+  std::reverse(buckets.begin(), buckets.end());
+  const bool find_unused = false, gradients_are_views = true;
+  auto reducer = construct_reducer<Reducer>(
+      parameters, buckets, processes, sparse, static_cast<int64_t>(c10d::kDefaultBucketBytesCap), find_unused,
+      gradients_are_views, std::unordered_map<size_t, std::string>(),
+      static_cast<int64_t>(c10d::kDefaultFirstBucketBytes));
+  reducer->set_ddp_runtime_logging_sample_rate(1);
+  return reducer;
+}
+
+}  // namespace
+}  // namespace stec
+
+using namespace stec;
+
+double stec_store_new(const uint8_t* host, uint32_t host_length, uint32_t port, uint32_t is_server, double timeout,
+                      const uint8_t* prefix, uint32_t prefix_length) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(port <= 65535, "there is no port ", port);
+    c10d::TCPStoreOptions options;
+    options.port = static_cast<uint16_t>(port);
+    options.isServer = is_server != 0;
+    options.waitWorkers = false;
+    // Deno exports some functions of libuv under their own names, and libtorch's libuv would call those.
+    options.useLibUV = false;
+    options.timeout = milliseconds(timeout);
+    const auto store = c10::make_intrusive<c10d::TCPStore>(text_of(host, host_length), options);
+    return stores().insert(c10::make_intrusive<c10d::PrefixStore>(text_of(prefix, prefix_length), store));
+  })
+}
+
+int32_t stec_store_set(double store, const uint8_t* key, uint32_t key_length, const uint8_t* value, uint32_t length) {
+  STEC_GUARD(STEC_FAILED, {
+    stores().get(store)->set(text_of(key, key_length), std::vector<uint8_t>(value, value + length));
+    return 0;
+  })
+}
+
+int32_t stec_store_get(double store, const uint8_t* key, uint32_t key_length, uint8_t* out, uint32_t capacity) {
+  STEC_GUARD(STEC_FAILED, {
+    const auto entries = stores().get(store);
+    const std::string name = text_of(key, key_length);
+    if (!entries->check({name})) return STEC_ABSENT;
+    const std::vector<uint8_t> value = entries->get(name);
+    std::memcpy(out, value.data(), std::min<size_t>(capacity, value.size()));
+    return static_cast<int32_t>(value.size());
+  })
+}
+
+double stec_store_add(double store, const uint8_t* key, uint32_t key_length, double amount) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(whole(amount), "a count grows by whole numbers, not by ", amount);
+    return static_cast<double>(stores().get(store)->add(text_of(key, key_length), static_cast<int64_t>(amount)));
+  })
+}
+
+int32_t stec_store_free(double store) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(stores().erase(store), "this store was already freed, or never existed");
+    return 0;
+  })
+}
+
+double stec_group_new(double store, uint32_t rank, uint32_t size, double timeout, const uint8_t* host,
+                      uint32_t host_length) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(rank < size, "rank ", rank, " is not among ", size, " processes");
+    return groups().insert(make_group(stores().get(store), static_cast<int>(rank), static_cast<int>(size),
+                                      milliseconds(timeout), text_of(host, host_length)));
+  })
+}
+
+int32_t stec_group_free(double group) {
+  STEC_GUARD(STEC_FAILED, {
+    auto closing = groups().get(group);
+    groups().erase(group);
+    // The connections are closed once nothing runs on them. That may take as long as another process is awaited.
+    std::thread([closing = std::move(closing)]() mutable { closing.reset(); }).detach();
+    return 0;
+  })
+}
+
+double stec_group_waited(double group) {
+  STEC_GUARD(STEC_FAILED, { return static_cast<double>(groups().get(group)->waited_nanoseconds.load()); })
+}
+
+double stec_gather(double group, double rows) {
+  STEC_GUARD(STEC_FAILED, {
+    const at::Tensor mine = tensors().get(rows);
+    TORCH_CHECK(mine.dim() > 0, "a tensor without dimensions has no rows to gather");
+    return tensors().insert(GatherRows::apply(mine, group));
+  })
+}
+
+int32_t stec_sum(double group, double tensor) {
+  STEC_GUARD(STEC_FAILED, {
+    groups().get(group)->sum_(tensors().get(tensor));
+    return 0;
+  })
+}
+
+int32_t stec_broadcast(double group, uint32_t count, uint32_t root) {
+  STEC_GUARD(STEC_FAILED, {
+    constexpr size_t buffer_bytes = 64 << 20;
+    const auto processes = groups().get(group)->processes;
+    TORCH_CHECK(root < static_cast<uint32_t>(processes->getSize()), "there is no rank ", root);
+    c10d::broadcast_coalesced(processes, given_tensors(count), buffer_bytes, static_cast<int>(root));
+    return 0;
+  })
+}
+
+double stec_reducer_new(double group, uint32_t count) {
+  STEC_GUARD(STEC_FAILED, {
+    return reducers().insert(make_reducer(groups().get(group)->processes, given_tensors(count)));
+  })
+}
+
+int32_t stec_reducer_prepare(double reducer) {
+  STEC_GUARD(STEC_FAILED, {
+    const auto reducing = reducers().get(reducer);
+    reducing->rebuild_buckets();
+    reducing->prepare_for_backward({});
+    return 0;
+  })
+}
+
+double stec_reducer_exposed(double reducer) {
+  STEC_GUARD(STEC_FAILED, { return static_cast<double>(reducers().get(reducer)->exposed_nanoseconds()); })
+}
+
+int32_t stec_reducer_free(double reducer) {
+  STEC_GUARD(STEC_FAILED, {
+    TORCH_CHECK(reducers().erase(reducer), "this reducer was already freed, or never existed");
+    return 0;
+  })
+}

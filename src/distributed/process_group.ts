@@ -1,0 +1,87 @@
+/**
+ * Processes that compute together, on PyTorch's own engine: c10d with Gloo for the CPU.
+ *
+ * @module
+ */
+
+import { noGrad } from "../torch/autograd.ts";
+import { zeros } from "../torch/create.ts";
+import { check, native, nativeError, PAYLOAD, payload } from "../torch/library.ts";
+import { keep } from "../torch/scope.ts";
+import { Tensor } from "../torch/tensor.ts";
+import type { Peers } from "./peers.ts";
+import type { Store } from "./store.ts";
+
+/** A process's place in a group. */
+export interface GroupOptions {
+  readonly rank: number;
+  readonly size: number;
+  /** Seconds after which a process that does not answer is given up. */
+  readonly timeout: number;
+  /** The machine that keeps the store: the network that leads to it is used. */
+  readonly host: string;
+}
+
+/** The processes that share a store. What one of them computes together with the others, all must. */
+export class ProcessGroup implements Peers, Disposable {
+  readonly rank: number;
+  readonly size: number;
+  /** The shim's handle, 0 once freed. */
+  handle: number;
+  readonly #flag: Tensor;
+
+  /** Connects this process to all others, and waits until all of them have come. */
+  constructor(store: Store, { rank, size, timeout, host }: GroupOptions) {
+    this.rank = rank;
+    this.size = size;
+    const hostBytes = new TextEncoder().encode(host);
+    this.handle = native.stec_group_new(
+      store.handle,
+      rank,
+      size,
+      timeout * 1000,
+      hostBytes,
+      hostBytes.length,
+    );
+    if (this.handle < 0) throw nativeError(`connect ${size} processes`);
+    this.#flag = keep(zeros([]));
+  }
+
+  gather(rows: Tensor): Tensor {
+    const handle = native.stec_gather(this.handle, rows.handle);
+    if (handle < 0) throw nativeError("gather");
+    return new Tensor(handle);
+  }
+
+  mean_(tensor: Tensor): Tensor {
+    return noGrad(() => this.#sum_(tensor).div_(this.size));
+  }
+
+  #sum_(tensor: Tensor): Tensor {
+    check(native.stec_sum(this.handle, tensor.handle), "sum over processes");
+    return tensor;
+  }
+
+  share(tensors: readonly Tensor[]): void {
+    if (tensors.length > PAYLOAD) throw new RangeError(`Cannot share ${tensors.length} tensors at once`);
+    for (const [i, tensor] of tensors.entries()) payload[i] = tensor.handle;
+    noGrad(() => check(native.stec_broadcast(this.handle, tensors.length, 0), "share tensors"));
+  }
+
+  any(condition: boolean): boolean {
+    return this.#sum_(this.#flag.fill_(condition ? 1 : 0)).item() > 0;
+  }
+
+  /** Milliseconds that this process has waited for the others in all of the above, and in BatchNorms. */
+  get waited(): number {
+    return check(native.stec_group_waited(this.handle), "read the time waited") / 1e6;
+  }
+
+  /** Closes the connections; whoever waits for this process then fails. */
+  [Symbol.dispose](): void {
+    if (this.handle === 0) return;
+    this.#flag[Symbol.dispose]();
+    check(native.stec_group_free(this.handle), "close the connections");
+    this.handle = 0;
+  }
+}

@@ -1,0 +1,52 @@
+/** One of several processes in a test: runs the job that its first argument names and prints what it finds as JSON. */
+
+import { type Peers } from "../../src/distributed/peers.ts";
+import { together } from "../../src/distributed/together.ts";
+import { launchedWorld } from "../../src/distributed/world.ts";
+import { ntXent } from "../../src/ssl/nt_xent.ts";
+import { tensor } from "../../src/torch/create.ts";
+import { scope } from "../../src/torch/scope.ts";
+import type { Tensor } from "../../src/torch/tensor.ts";
+import { goldenFile } from "../golden.ts";
+
+const [job, ...args] = Deno.args;
+
+/** The jobs. What they return is printed. */
+const JOBS: Record<string, (peers: Peers) => unknown> = {
+  /** The golden case of NT-Xent on two processes. */
+  ntXent(peers) {
+    const golden = goldenFile("nt_xent_two_ranks");
+    const z1 = golden.get(`rank${peers.rank}.z1`)!.requiresGrad_();
+    const z2 = golden.get(`rank${peers.rank}.z2`)!.requiresGrad_();
+    const result = ntXent(z1, z2, Number(args[0]), { gathering: peers });
+    result.loss.backward();
+    return {
+      loss: result.loss.item(),
+      accuracy: result.accuracy.item(),
+      contrastAccuracy: result.contrastAccuracy.item(),
+      contrastEntropy: result.contrastEntropy.item(),
+      gradient1: z1.grad!.toNumbers(),
+      gradient2: z2.grad!.toNumbers(),
+    };
+  },
+  /** Every collective with numbers that tell ranks apart. */
+  collectives(peers) {
+    const own = tensor([[peers.rank, 1]], { dtype: "float64" });
+    const shared = [tensor([peers.rank, 5]), tensor([peers.rank], { dtype: "int64" })];
+    peers.share(shared);
+    return {
+      gathered: peers.gather(own).toNumbers(),
+      mean: peers.mean_(tensor([peers.rank, 10], { dtype: "float64" })).toNumbers(),
+      shared: shared.map((tensor: Tensor) => tensor.toNumbers()),
+      any: [false, peers.rank === 1, true].map((flag) => peers.any(flag)),
+    };
+  },
+};
+
+const found = await together(
+  launchedWorld(Deno.env),
+  60,
+  (peers) => Promise.resolve(scope(() => JOBS[job](peers))),
+);
+Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(found)));
+Deno.exit();
