@@ -17,6 +17,7 @@ import { lbfgs, type LbfgsOptions, type LbfgsResult } from "./lbfgs.ts";
 export interface LinearProbeOptions {
   /** Weight of the L2 penalty, 0.5 weightDecay |W|^2, on standardised features. */
   readonly weightDecay?: number;
+  /** Steps of L-BFGS at most. */
   readonly maxIterations?: number;
 }
 
