@@ -70,5 +70,6 @@ export * from "./src/optim/param_groups.ts";
 export * from "./src/optim/schedule.ts";
 export * from "./src/optim/sgd.ts";
 export { type LabelledFeatures } from "./src/probe/features.ts";
+export { type LbfgsResult } from "./src/probe/lbfgs.ts";
 export * from "./src/probe/linear_probe.ts";
 export * from "./src/probe/nearest_neighbours.ts";
