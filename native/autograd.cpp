@@ -11,14 +11,6 @@
 
 using namespace stec;
 
-namespace {
-
-std::string describe(const at::Tensor& tensor) {
-  return c10::str(c10::toString(tensor.scalar_type()), tensor.sizes(), " on ", tensor.device());
-}
-
-}  // namespace
-
 int32_t stec_backward(double tensor, double gradient, uint32_t retain_graph, uint32_t create_graph) {
   STEC_GUARD(STEC_FAILED, {
     const at::Tensor root = tensors().get(tensor);

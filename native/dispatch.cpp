@@ -292,37 +292,27 @@ void put_result(TensorTable::Locked& table, stec_frame& frame, stec_slot& slot, 
     slot.count = static_cast<uint32_t>(list.size());
     slot.value.number = static_cast<double>(used);
     for (const at::Tensor& tensor : list) frame.payload[used++] = tensor.defined() ? table.insert(tensor) : 0;
-  } else if (value.isIntList() || value.isDoubleList()) {
-    const bool ints = value.isIntList();
-    const size_t count = ints ? value.toIntList().size() : value.toDoubleList().size();
-    TORCH_CHECK(used + count <= STEC_PAYLOAD, "too many results for one call: ", count);
-    slot.tag = STEC_NUMBERS;
-    slot.count = static_cast<uint32_t>(count);
-    slot.value.number = static_cast<double>(used);
-    for (size_t i = 0; i < count; ++i) {
-      frame.payload[used++] = ints ? static_cast<double>(value.toIntList().get(i)) : value.toDoubleList().get(i);
-    }
   } else {
     TORCH_CHECK(false, "a result of type ", value.tagKind(), " cannot be passed on");
   }
 }
 
-// The tensors among the arguments, for an error message: "float32[2, 3], float32[4, 5]".
-std::string describe_arguments(const std::vector<c10::IValue>& stack) {
+// The tensors among the arguments, for an error message: "float32[2, 3], float32[4, 5]". They are read from the frame,
+// for an operator that fails has taken lists from the stack.
+std::string describe_arguments(const stec_frame& frame, uint32_t arguments) {
+  const auto table = tensors().locked();
   std::ostringstream text;
-  const auto add = [&text](const at::Tensor& tensor) {
-    if (!tensor.defined()) return;
+  const auto add = [&](double handle) {
     if (text.tellp() > 0) text << ", ";
-    text << c10::toString(tensor.scalar_type()) << tensor.sizes();
+    text << (handle == 0 ? "None" : describe(table.get(handle)));
   };
-  for (const c10::IValue& value : stack) {
-    if (value.isTensor()) {
-      add(value.toTensor());
-    } else if (value.isTensorList()) {
-      const auto list = value.toTensorVector();
-      for (size_t i = 0; i < std::min<size_t>(list.size(), 4); ++i) add(list[i]);
-      if (list.size() > 4) text << ", ... (" << list.size() << " tensors)";
-    }
+  for (uint32_t i = 0; i < arguments; ++i) {
+    const stec_slot& slot = frame.slots[i];
+    if (slot.tag == STEC_TENSOR) add(slot.value.number);
+    if (slot.tag != STEC_TENSORS) continue;
+    const double* handles = frame.payload + static_cast<size_t>(slot.value.number);
+    for (uint32_t k = 0; k < std::min(slot.count, 4u); ++k) add(handles[k]);
+    if (slot.count > 4) text << ", ... (" << slot.count << " tensors)";
   }
   return text.str();
 }
@@ -332,15 +322,6 @@ std::string describe_arguments(const std::vector<c10::IValue>& stack) {
 std::vector<c10::IValue>& thread_stack() {
   static thread_local std::vector<c10::IValue> stack;
   return stack;
-}
-
-void call_operator(const Operator& op, std::vector<c10::IValue>& stack) {
-  try {
-    op.handle.callBoxed(stack);
-  } catch (const c10::Error& error) {
-    const std::string described = describe_arguments(stack);
-    TORCH_CHECK(false, error.what_without_backtrace(), described.empty() ? "" : " (arguments: " + described + ")");
-  }
 }
 
 int32_t call(const Operator& op, uint32_t arguments) {
@@ -357,7 +338,12 @@ int32_t call(const Operator& op, uint32_t arguments) {
     }
   }
   const at::Tensor first = op.in_place && stack[0].isTensor() ? stack[0].toTensor() : at::Tensor();
-  call_operator(op, stack);
+  try {
+    op.handle.callBoxed(stack);
+  } catch (const c10::Error& error) {
+    const std::string described = describe_arguments(frame, arguments);
+    TORCH_CHECK(false, error.what_without_backtrace(), described.empty() ? "" : " (arguments: " + described + ")");
+  }
   TORCH_CHECK(stack.size() <= STEC_SLOTS, "too many results for one call: ", stack.size());
   size_t used = 0;
   auto table = tensors().locked();

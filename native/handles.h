@@ -9,6 +9,7 @@
 #include <deque>
 #include <iterator>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "stec.h"
@@ -138,6 +139,9 @@ STEC_API stec_frame& thread_frame();
 // Reads `count` handles at payload[offset]; handle 0 is a tensor that is not defined.
 STEC_API std::vector<at::Tensor> tensor_list(const TensorTable::Locked& table, const stec_frame& frame,
                                              double offset, uint32_t count);
+
+// For messages: "float32[2, 3]".
+std::string describe(const at::Tensor& tensor);
 
 // The element type with this number, checked: libtorch itself would read past the end of its tables.
 at::ScalarType checked_dtype(double number);

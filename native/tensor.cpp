@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <unordered_set>
 
 #include "guard.h"
@@ -18,7 +19,11 @@
 
 namespace stec {
 
-static thread_local stec_frame* own_frame = nullptr;
+namespace {
+
+thread_local stec_frame* own_frame = nullptr;
+
+}  // namespace
 
 stec_frame& thread_frame() {
   TORCH_CHECK(own_frame != nullptr, "this thread has no frame");
@@ -50,6 +55,34 @@ at::ScalarType checked_dtype(double number) {
   TORCH_CHECK(whole(number) && number >= 0 && number < static_cast<double>(at::ScalarType::Undefined),
               "unknown dtype number ", number);
   return static_cast<at::ScalarType>(number);
+}
+
+namespace {
+
+// The name that TypeScript uses; libtorch's own for types that it does not.
+const char* dtype_name(at::ScalarType type) {
+  switch (type) {
+    case at::kByte: return "uint8";
+    case at::kChar: return "int8";
+    case at::kShort: return "int16";
+    case at::kInt: return "int32";
+    case at::kLong: return "int64";
+    case at::kHalf: return "float16";
+    case at::kFloat: return "float32";
+    case at::kDouble: return "float64";
+    case at::kBool: return "bool";
+    case at::kBFloat16: return "bfloat16";
+    default: return c10::toString(type);
+  }
+}
+
+}  // namespace
+
+std::string describe(const at::Tensor& tensor) {
+  std::ostringstream text;
+  text << dtype_name(tensor.scalar_type()) << tensor.sizes();
+  if (!tensor.is_cpu()) text << " on " << tensor.device();
+  return text.str();
 }
 
 namespace {
@@ -86,7 +119,7 @@ std::vector<int64_t> shape_from_frame(uint32_t dimensions) {
 void check_size(const std::vector<int64_t>& shape, at::ScalarType dtype, double bytes) {
   double wanted = static_cast<double>(c10::elementSize(dtype));
   for (const int64_t size : shape) wanted *= static_cast<double>(size);
-  TORCH_CHECK(wanted == bytes, "shape ", c10::IntArrayRef(shape), " of ", c10::toString(dtype), " takes ", wanted,
+  TORCH_CHECK(wanted == bytes, "shape ", c10::IntArrayRef(shape), " of ", dtype_name(dtype), " takes ", wanted,
               " bytes, the buffer has ", bytes);
 }
 
@@ -146,6 +179,8 @@ double stec_tensor_from_bytes(const uint8_t* data, double bytes, int32_t dtype, 
     const auto shape = shape_from_frame(dimensions);
     const auto type = checked_dtype(dtype);
     check_size(shape, type, bytes);
+    TORCH_CHECK(type != at::kBool || std::all_of(data, data + static_cast<size_t>(bytes), [](uint8_t byte) { return byte < 2; }),
+                "a bool is a byte of 0 or 1");
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
     if (bytes > 0) std::memcpy(tensor.data_ptr(), data, static_cast<size_t>(bytes));
     return tensors().insert(std::move(tensor));

@@ -7,12 +7,13 @@
 import { type DType, DTYPE_NUMBERS } from "./dtype.ts";
 import { check, native, nativeError, payload } from "./library.ts";
 import { putArgument } from "./operator.ts";
+import { synchronous } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
 
 function withGradMode<T>(enabled: boolean, body: () => T): T {
   const before = check(native.stec_set_grad_mode(enabled ? 1 : 0), "set grad mode");
   try {
-    return body();
+    return synchronous(body(), "a grad mode");
   } finally {
     native.stec_set_grad_mode(before);
   }
@@ -68,7 +69,7 @@ export function autocast<T>(device: string, dtype: DType | null, body: () => T):
   const before = native.stec_set_autocast(type, dtype === null ? -1 : DTYPE_NUMBERS[dtype]);
   if (before === -2) throw nativeError("autocast");
   try {
-    return body();
+    return synchronous(body(), "autocast");
   } finally {
     native.stec_set_autocast(type, before);
   }

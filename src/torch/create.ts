@@ -96,14 +96,14 @@ function shapeOf(data: Nested): number[] {
 }
 
 function flattenInto(data: Nested, shape: readonly number[], depth: number, into: number[]): void {
+  if ((typeof data === "number") !== (depth === shape.length)) {
+    throw new RangeError("Cannot make a tensor: its nested lists differ in depth");
+  }
   if (typeof data === "number") {
-    if (depth !== shape.length) {
-      throw new RangeError("Cannot make a tensor: its nested lists differ in depth");
-    }
     into.push(data);
     return;
   }
-  if (depth === shape.length || data.length !== shape[depth]) {
+  if (data.length !== shape[depth]) {
     throw new RangeError(
       `Cannot make a tensor: its nested lists differ in length, ${data.length} where ${
         shape[depth]
@@ -127,6 +127,10 @@ export function tensor(data: Nested, options: TensorOptions = {}): Tensor {
   const shape = shapeOf(data), numbers: number[] = [];
   flattenInto(data, shape, 0, numbers);
   if (dtype === "int64") {
+    const fraction = numbers.find((number) => !Number.isInteger(number));
+    if (fraction !== undefined) {
+      throw new RangeError(`Cannot make an int64 tensor: ${fraction} is no whole number`);
+    }
     return moved(fromTypedArray(BigInt64Array.from(numbers, BigInt), shape), undefined, device);
   }
   return moved(fromTypedArray(Float64Array.from(numbers), shape), dtype, device);
@@ -136,9 +140,11 @@ function moved(source: Tensor, dtype: DType | undefined, device: string | undefi
   if ((dtype === undefined || dtype === source.dtype) && (device === undefined || device === "cpu")) {
     return source;
   }
-  const result = source.to({ dtype, device });
-  source[Symbol.dispose]();
-  return result;
+  try {
+    return source.to({ dtype, device });
+  } finally {
+    source[Symbol.dispose]();
+  }
 }
 
 function create(

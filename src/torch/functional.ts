@@ -4,7 +4,8 @@
  * @module
  */
 
-import { call, callAll } from "./operator.ts";
+import { call, callList } from "./operator.ts";
+import { scope } from "./scope.ts";
 import type { Operand, Tensor } from "./tensor.ts";
 
 /** Joins tensors along an existing dimension. */
@@ -48,6 +49,8 @@ export function conv2d(
 /**
  * Batch normalisation over all dimensions but the second. In training the batch's statistics are used and the running
  * ones move towards them by `momentum`; otherwise the running ones are used.
+ *
+ * @throws {RangeError} in training, if a channel has one value only: it has no variance
  */
 export function batchNorm(
   input: Tensor,
@@ -59,6 +62,11 @@ export function batchNorm(
   momentum: number,
   eps: number,
 ): Tensor {
+  if (training && input.numel === input.shape[1]) {
+    throw new RangeError(
+      `Cannot normalise a batch: each channel has one value only, the shape is [${input.shape.join(", ")}]`,
+    );
+  }
   return call(
     "aten::batch_norm",
     input,
@@ -85,8 +93,10 @@ export function globalAveragePool2d(input: Tensor): Tensor {
 
 /** Rows scaled to unit Euclidean length along `dim`, with lengths below 1e-12 taken as 1e-12. */
 export function normalize(input: Tensor, dim = 1): Tensor {
-  const length = call("aten::linalg_vector_norm", input, 2, [dim], true);
-  return input.div(length.clamp(1e-12).expand(...input.shape));
+  return scope(() => {
+    const length = call("aten::linalg_vector_norm", input, 2, [dim], true);
+    return input.div(length.clamp(1e-12).expand(...input.shape));
+  });
 }
 
 /** How a loss over a batch is made one number. */
@@ -104,8 +114,7 @@ export function reflectionPad2d(input: Tensor, padding: number): Tensor {
   return call("aten::reflection_pad2d", input, [padding, padding, padding, padding]);
 }
 
-/** Splits a tensor of `n` elements along the first dimension into tensors of the sizes given. */
+/** Views of consecutive parts along a dimension, of the sizes given, which add up to the dimension's. */
 export function splitSizes(input: Tensor, sizes: readonly number[], dim = 0): Tensor[] {
-  const [parts] = callAll("aten::split_with_sizes", input, sizes, dim);
-  return parts as Tensor[];
+  return callList("aten::split_with_sizes", input, sizes, dim);
 }

@@ -16,6 +16,9 @@ const SLOTS = 64;
 /** Numbers, handles or eight bytes of text that lists of one call may hold (STEC_PAYLOAD). */
 export const PAYLOAD = 1 << 17;
 
+/** The handle of what was freed: none that the shim would take, nor the 0 that stands for None. */
+export const FREED = -1;
+
 /** `native/stec.h`, function by function. Numbers that do not fit 32 bits cross as doubles: see the header. */
 const SYMBOLS = {
   stec_abi_version: { parameters: [], result: "u32" },

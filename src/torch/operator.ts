@@ -37,7 +37,7 @@ export type Argument =
   | readonly (Tensor | null)[];
 
 /** A result of an operator. */
-export type Result = Tensor | number | boolean | null | Tensor[] | number[];
+export type Result = Tensor | number | boolean | null | Tensor[];
 
 const enum Tag {
   Default,
@@ -146,11 +146,15 @@ function takeResult(slot: number, first: Argument): Result {
         payload.subarray(value, value + slotWords[4 * slot + 1]),
         (handle) => new Tensor(handle),
       );
-    case Tag.Numbers:
-      return Array.from(payload.subarray(value, value + slotWords[4 * slot + 1]));
     default:
       return null;
   }
+}
+
+function takeResults(count: number, first: Argument): Result[] {
+  const taken: Result[] = [];
+  for (let i = 0; i < count; i++) taken.push(takeResult(i, first));
+  return taken;
 }
 
 function run(name: string, args: readonly Argument[]): number {
@@ -163,7 +167,7 @@ function run(name: string, args: readonly Argument[]): number {
 }
 
 /**
- * Calls any operator and returns all of its results.
+ * Calls any operator and returns all of its results; whole numbers beyond 2^53 are rounded.
  *
  * @example
  * ```ts
@@ -172,19 +176,18 @@ function run(name: string, args: readonly Argument[]): number {
  * ```
  */
 export function callAll(name: string, ...args: readonly Argument[]): Result[] {
-  const results = run(name, args);
-  const taken: Result[] = [];
-  for (let i = 0; i < results; i++) taken.push(takeResult(i, args[0]));
-  return taken;
+  return takeResults(run(name, args), args[0]);
 }
 
 /** Calls an operator whose (first) result is a tensor; in-place operators return their first argument itself. */
 export function call(name: string, ...args: readonly Argument[]): Tensor {
-  if (run(name, args) === 1) {
+  const results = run(name, args);
+  if (results === 1) {
     const tag = slotWords[0];
     if (tag === Tag.Tensor) return new Tensor(slotNumbers[1]);
     if (tag === Tag.First) return args[0] as Tensor;
   }
+  takeResults(results, args[0]); // somebody must own them
   throw new TypeError(`Cannot take one tensor from ${name}: use callAll for its results`);
 }
 
@@ -196,7 +199,6 @@ export function callList(name: string, ...args: readonly Argument[]): Tensor[] {
 
 /** Calls an operator for its effect on its arguments. */
 export function callInPlace(name: string, ...args: readonly Argument[]): void {
-  const results = run(name, args);
   // What an in-place operator returns beside its first argument is owned by nobody: take it, so that the scope frees it.
-  for (let i = 0; i < results; i++) takeResult(i, args[0]);
+  takeResults(run(name, args), args[0]);
 }

@@ -4,7 +4,10 @@
  * @module
  */
 
-import { check, native, nativeError } from "./library.ts";
+import { check, FREED, native, nativeError } from "./library.ts";
+
+/** A net only, as for tensors: frees generators that nobody disposed of. */
+const forgotten = new FinalizationRegistry<number>((handle) => void native.stec_generator_free(handle));
 
 /**
  * A source of random numbers for operators such as `normal_`, on the CPU.
@@ -17,7 +20,7 @@ import { check, native, nativeError } from "./library.ts";
  * ```
  */
 export class Generator implements Disposable {
-  /** The shim's handle, 0 once freed. */
+  /** The shim's handle, `FREED` once freed. */
   handle: number;
 
   /**
@@ -31,11 +34,14 @@ export class Generator implements Disposable {
     }
     this.handle = native.stec_generator_new(seed);
     if (this.handle < 0) throw nativeError("create a generator");
+    forgotten.register(this, this.handle, this);
   }
 
   /** Frees the generator. */
   [Symbol.dispose](): void {
-    if (this.handle !== 0) check(native.stec_generator_free(this.handle), "free a generator");
-    this.handle = 0;
+    if (this.handle === FREED) return;
+    forgotten.unregister(this);
+    check(native.stec_generator_free(this.handle), "free a generator");
+    this.handle = FREED;
   }
 }

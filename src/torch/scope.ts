@@ -5,7 +5,7 @@
  * @module
  */
 
-import { check, native, PAYLOAD, payload } from "./library.ts";
+import { check, FREED, native, PAYLOAD, payload } from "./library.ts";
 import { Tensor } from "./tensor.ts";
 
 /** The tensors of the innermost open scope, or null outside of every scope. */
@@ -26,7 +26,7 @@ export function watch(tensor: Tensor): void {
   tensor.scoped = false;
   if (recent.push(tensor) < RECENT) return;
   for (const tensor of recent) {
-    if (tensor.handle === 0 || tensor.watched) continue;
+    if (tensor.handle === FREED || tensor.watched) continue;
     forgotten.register(tensor, tensor.handle, tensor);
     tensor.watched = true;
   }
@@ -65,10 +65,7 @@ export function scope<T>(body: () => T): T {
   current = mine;
   let result: T;
   try {
-    result = body();
-    if (result instanceof Promise) {
-      throw new TypeError("Cannot end a scope over an asynchronous body: await outside of the scope");
-    }
+    result = synchronous(body(), "a scope");
   } catch (error) {
     release(mine, undefined);
     throw error;
@@ -78,6 +75,18 @@ export function scope<T>(body: () => T): T {
   const moved = new Set<Tensor>();
   collect(result, moved);
   release(mine, moved);
+  return result;
+}
+
+/**
+ * Returns its argument, the result of a body that must have ended by now.
+ *
+ * @throws {TypeError} if it is a promise: what surrounds the body would end before it
+ */
+export function synchronous<T>(result: T, what: string): T {
+  if (result instanceof Promise) {
+    throw new TypeError(`Cannot put ${what} around an asynchronous body: await outside of it`);
+  }
   return result;
 }
 
@@ -95,7 +104,7 @@ export function dispose(tensors: Iterable<Tensor>): void {
 function release(tensors: readonly Tensor[], moved: ReadonlySet<Tensor> | undefined): void {
   let count = 0;
   for (const tensor of tensors) {
-    if (tensor.handle === 0 || !tensor.scoped) continue;
+    if (tensor.handle === FREED || !tensor.scoped) continue;
     if (moved?.has(tensor)) {
       track(tensor);
       continue;

@@ -9,7 +9,7 @@
  */
 
 import { type DType, DTYPE_NUMBERS, dtypeName, type TypedArray, typedArrayFor } from "./dtype.ts";
-import { check, native, nativeError, payload } from "./library.ts";
+import { check, FREED, native, nativeError, payload } from "./library.ts";
 import { call, callAll, callInPlace, callList } from "./operator.ts";
 import type { Generator } from "./random.ts";
 import { track, untrack, watch } from "./scope.ts";
@@ -51,7 +51,7 @@ interface Info {
 
 /** A multi-dimensional array in native memory that autograd can follow. */
 export class Tensor implements Disposable {
-  /** The shim's handle, 0 once freed. */
+  /** The shim's handle, `FREED` once freed. */
   handle: number;
   /** Whether the scope that the tensor belongs to frees it. Set by `scope.ts` alone. */
   scoped = false;
@@ -69,7 +69,7 @@ export class Tensor implements Disposable {
 
   /** Frees the tensor; what shares its memory, or autograd, keeps what it needs. */
   [Symbol.dispose](): void {
-    if (this.handle === 0) return;
+    if (this.handle === FREED) return;
     untrack(this);
     check(native.stec_tensor_free(this.forget()), "free");
   }
@@ -77,14 +77,15 @@ export class Tensor implements Disposable {
   /** Gives up the handle without freeing it, for whoever frees many at once. */
   forget(): number {
     const handle = this.handle;
-    this.handle = 0;
+    this.handle = FREED;
     return handle;
   }
 
   /** Takes the place of another tensor: frees what this one was, and takes over the other's handle. */
   become(other: Tensor): this {
     if (other === this) return this;
-    const alive = this.handle !== 0, { scoped } = this;
+    if (other.handle === FREED) throw new Error("Cannot take the place of a tensor that was freed");
+    const alive = this.handle !== FREED, { scoped } = this;
     this[Symbol.dispose]();
     untrack(other);
     this.handle = other.forget();
@@ -164,7 +165,7 @@ export class Tensor implements Disposable {
 
   /** For the console: dtype, shape and device. */
   toString(): string {
-    if (this.handle === 0) return "Tensor(freed)";
+    if (this.handle === FREED) return "Tensor(freed)";
     return `Tensor(${this.dtype}[${this.shape.join(", ")}], ${this.device})`;
   }
   /** For `console.log`. */

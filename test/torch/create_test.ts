@@ -1,0 +1,299 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  arange,
+  borrowTypedArray,
+  empty,
+  fromTypedArray,
+  full,
+  type Nested,
+  ones,
+  returnBorrowed,
+  tensor,
+  zeros,
+  zerosLike,
+} from "../../src/torch/create.ts";
+import { type DType, DTYPE_NUMBERS, type TypedArray, typedArrayFor } from "../../src/torch/dtype.ts";
+import { TorchError } from "../../src/torch/library.ts";
+import { counters, scope } from "../../src/torch/scope.ts";
+import { assertNoLeak } from "../golden.ts";
+
+const DTYPES = Object.keys(DTYPE_NUMBERS) as DType[];
+
+function bytesOf(array: TypedArray): number[] {
+  return Array.from(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+}
+
+/** Any bytes as elements of a dtype: NaNs with payloads, denormals, whatever. Booleans are 0 or 1. */
+function anyArray(dtype: DType): fc.Arbitrary<TypedArray> {
+  return fc.nat({ max: 40 }).chain((length) => {
+    const template = typedArrayFor(dtype, length), { byteLength } = template;
+    const bytes = fc.uint8Array({ minLength: byteLength, maxLength: byteLength });
+    return bytes.map((bytes) => {
+      const array = typedArrayFor(dtype, length);
+      new Uint8Array(array.buffer).set(dtype === "bool" ? bytes.map((byte) => byte & 1) : bytes);
+      return array;
+    });
+  });
+}
+
+for (const dtype of DTYPES) {
+  Deno.test(`create: ${dtype} elements come back bit by bit`, () => {
+    fc.assert(fc.property(anyArray(dtype), (array) => {
+      using made = fromTypedArray(array, [array.length], dtype);
+      assert.equal(made.dtype, dtype);
+      assert.deepEqual(made.shape, [array.length]);
+      assert.equal(made.nbytes, array.byteLength);
+      const back = made.toTypedArray();
+      assert.equal(back.constructor, array.constructor);
+      assert.deepEqual(bytesOf(back), bytesOf(array));
+    }));
+  });
+}
+
+Deno.test("create: a typed array's own dtype and length are the defaults", () => {
+  const arrays = [
+    [new Float32Array(2), "float32"],
+    [new Float64Array(2), "float64"],
+    [new BigInt64Array(2), "int64"],
+    [new Int32Array(2), "int32"],
+    [new Int16Array(2), "int16"],
+    [new Int8Array(2), "int8"],
+    [new Uint8Array(2), "uint8"],
+  ] as const;
+  for (const [array, dtype] of arrays) {
+    using made = fromTypedArray(array);
+    assert.equal(made.dtype, dtype);
+    assert.deepEqual(made.shape, [2]);
+  }
+  assert.throws(() => fromTypedArray(new Uint16Array(2)), {
+    name: "TypeError",
+    message: /say float16 or bfloat16/,
+  });
+});
+
+Deno.test("create: a part of a larger buffer is read from its own place", () => {
+  const whole = new Float32Array([0, 1, 2, 3, 4, 5]);
+  using made = fromTypedArray(whole.subarray(2, 5));
+  assert.deepEqual(made.toNumbers(), [2, 3, 4]);
+  const target = new Float32Array(6);
+  made.copyTo(target.subarray(1, 4));
+  assert.deepEqual([...target], [0, 2, 3, 4, 0, 0]);
+});
+
+Deno.test("create: what is read out is a copy in row-major order, whatever the strides", () => {
+  scope(() => {
+    const turned = fromTypedArray(new Int32Array([1, 2, 3, 4, 5, 6]), [2, 3]).transpose();
+    assert.deepEqual([...turned.toTypedArray()], [1, 4, 2, 5, 3, 6]);
+    const copy = turned.toTypedArray();
+    turned.zero_();
+    assert.deepEqual([...copy], [1, 4, 2, 5, 3, 6]);
+    const repeated = ones([1, 2]).expand(3, 2);
+    assert.deepEqual([...repeated.toTypedArray()], [1, 1, 1, 1, 1, 1]);
+  });
+});
+
+Deno.test("create: shapes that do not fit the array are refused with both sizes", () => {
+  const array = new Float32Array(6);
+  const refuse = (shape: number[], message: RegExp) => {
+    assert.throws(() => fromTypedArray(array, shape), { name: "TorchError", message });
+    assert.throws(() => borrowTypedArray(array, shape), { name: "TorchError", message });
+  };
+  refuse([2, 2], /shape \[2, 2\] of float32 takes 16 bytes, the buffer has 24/);
+  refuse([-6], /not -6/);
+  refuse([1.5, 4], /not 1.5/);
+  refuse([NaN], /not nan/);
+  refuse([2 ** 53, 2 ** 53], /takes/);
+  refuse([2 ** 64], /whole number/);
+  refuse(Array(65).fill(1), /at most 64 dimensions, not 65/);
+  assert.throws(() => fromTypedArray(new Uint8Array(3), [3], "float32"), { message: /takes 12 bytes/ });
+  assert.throws(() => fromTypedArray(array, Array(2 ** 18).fill(1)), RangeError);
+});
+
+Deno.test("create: a byte that is no bool is refused", () => {
+  assert.throws(() => fromTypedArray(new Uint8Array([0, 1, 2]), [3], "bool"), {
+    name: "TorchError",
+    message: "fromTypedArray: a bool is a byte of 0 or 1",
+  });
+});
+
+Deno.test("create: copyTo wants exactly as many bytes", () => {
+  using made = ones([3]);
+  assert.throws(() => made.copyTo(new Float32Array(2)), {
+    name: "TorchError",
+    message: "copy a tensor out: the tensor has 12 bytes, the buffer 8",
+  });
+});
+
+Deno.test("create: empty tensors and scalars", () => {
+  scope(() => {
+    for (const dtype of DTYPES) {
+      const none = fromTypedArray(typedArrayFor(dtype, 0), [0, 3], dtype);
+      assert.deepEqual(none.shape, [0, 3]);
+      assert.equal(none.toTypedArray().length, 0);
+    }
+    const scalar = fromTypedArray(new Float64Array([7]), []);
+    assert.deepEqual(scalar.shape, []);
+    assert.equal(scalar.item(), 7);
+  });
+});
+
+Deno.test("create: a borrowed array and its tensor are one memory", () => {
+  const array = new Float32Array([1, 2, 3, 4]);
+  using borrowed = borrowTypedArray(array, [2, 2]);
+  array[3] = 40;
+  assert.deepEqual(borrowed.toNumbers(), [1, 2, 3, 40]);
+  borrowed.mul_(2);
+  assert.deepEqual([...array], [2, 4, 6, 80]);
+});
+
+Deno.test("create: a borrowed array is let go of when the last view of it is freed", () => {
+  const before = returnBorrowed();
+  const borrowed = borrowTypedArray(new Float32Array(8));
+  const view = borrowed.slice(0, 2, 4);
+  assert.equal(returnBorrowed(), before + 1);
+  borrowed[Symbol.dispose]();
+  assert.equal(returnBorrowed(), before + 1, "the view still uses it");
+  view.add_(1);
+  view[Symbol.dispose]();
+  assert.equal(returnBorrowed(), before);
+  borrowTypedArray(new Float32Array(0))[Symbol.dispose]();
+  assert.equal(returnBorrowed(), before);
+});
+
+Deno.test("create: autograd keeps a borrowed array as long as the graph needs it", () => {
+  const before = returnBorrowed();
+  const loss = scope(() => {
+    const weight = ones([3]).requiresGrad_();
+    return borrowTypedArray(new Float32Array([1, 2, 3])).mul(weight).sum();
+  });
+  assert.equal(returnBorrowed(), before + 1);
+  loss[Symbol.dispose]();
+  assert.equal(returnBorrowed(), before);
+});
+
+Deno.test("create: an array that is not aligned to its elements cannot be borrowed", () => {
+  const bytes = new Uint8Array(9).subarray(1);
+  assert.throws(() => borrowTypedArray(bytes, [2], "float32"), { message: /must be aligned/ });
+});
+
+Deno.test("create: tensor takes numbers and nested lists", () => {
+  scope(() => {
+    assert.deepEqual(tensor(3).shape, []);
+    assert.equal(tensor(3).dtype, "float32");
+    assert.deepEqual(tensor([]).shape, [0]);
+    assert.deepEqual(tensor([[], []]).shape, [2, 0]);
+    const matrix = tensor([[1, 2, 3], [4, 5, 6]], { dtype: "int64" });
+    assert.deepEqual(matrix.shape, [2, 3]);
+    assert.deepEqual([...matrix.toTypedArray()], [1n, 2n, 3n, 4n, 5n, 6n]);
+    for (const dtype of DTYPES) assert.deepEqual(tensor([0, 1], { dtype }).toNumbers(), [0, 1], dtype);
+  });
+});
+
+Deno.test("create: lists that are no rectangle are refused", () => {
+  for (const ragged of [[[1], [1, 2]], [[1, 2], [1]], [[1], []]]) {
+    assert.throws(() => tensor(ragged), { name: "RangeError", message: /differ in length/ });
+  }
+  for (const uneven of [[[1], 2], [1, [2]], [[[1]], [1]]]) {
+    assert.throws(() => tensor(uneven), { name: "RangeError", message: /differ in depth/ });
+  }
+  assert.throws(() => tensor([1, 1.5], { dtype: "int64" }), {
+    name: "RangeError",
+    message: "Cannot make an int64 tensor: 1.5 is no whole number",
+  });
+});
+
+Deno.test("create: tensor gives back what was put in, nested", () => {
+  const shapes = fc.array(fc.integer({ min: 1, max: 3 }), { maxLength: 4 });
+  fc.assert(fc.property(shapes, fc.infiniteStream(fc.double({ noNaN: true })), (shape, numbers) => {
+    const flat: number[] = [];
+    const build = (depth: number): Nested => {
+      if (depth === shape.length) {
+        const { value } = numbers.next();
+        flat.push(value);
+        return value;
+      }
+      return Array.from({ length: shape[depth] }, () => build(depth + 1));
+    };
+    using made = tensor(build(0), { dtype: "float64" });
+    assert.deepEqual(made.shape, shape);
+    assert.deepEqual(made.toNumbers(), flat);
+  }));
+});
+
+Deno.test("create: zeros, ones, empty, full, arange", () => {
+  scope(() => {
+    for (const dtype of DTYPES) {
+      assert.deepEqual(zeros([2], { dtype }).toNumbers(), [0, 0]);
+      assert.deepEqual(ones([2], { dtype }).toNumbers(), [1, 1]);
+      assert.equal(empty([2, 3], { dtype }).dtype, dtype);
+    }
+    assert.deepEqual(full([2], 1.5).toNumbers(), [1.5, 1.5]);
+    assert.equal(full([2], 3, { dtype: "int64" }).dtype, "int64");
+    assert.deepEqual([...arange(2, 5).toTypedArray()], [2n, 3n, 4n]);
+    assert.deepEqual(arange(0, 3, { dtype: "float32" }).toNumbers(), [0, 1, 2]);
+    const like = zerosLike(ones([2, 1], { dtype: "float64" }));
+    assert.deepEqual([like.dtype, ...like.shape], ["float64", 2, 1]);
+    assert.equal(zeros([]).dtype, "float32");
+  });
+});
+
+Deno.test("create: a device or size that libtorch refuses is an error, and nothing is left over", () => {
+  const before = counters();
+  assert.throws(() => tensor([1, 2], { device: "nowhere" }), TorchError);
+  assert.throws(() => zeros([2], { device: "nowhere" }), /aten::zeros: .*nowhere/);
+  assert.throws(() => zeros([-1]), /aten::zeros/);
+  assert.throws(() => empty([2 ** 50]), /can't allocate memory/);
+  assert.throws(() => zeros(Array(2 ** 17 + 1).fill(1)), {
+    name: "RangeError",
+    message: /at most 131072 fit/,
+  });
+  assert.deepEqual(counters(), before);
+});
+
+Deno.test("create: numbers of every dtype survive the way through float64", () => {
+  const integers: Partial<Record<DType, [number, number]>> = {
+    uint8: [0, 255],
+    int8: [-128, 127],
+    int16: [-32768, 32767],
+    int32: [-(2 ** 31), 2 ** 31 - 1],
+    int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  };
+  for (const [dtype, [min, max]] of Object.entries(integers) as [DType, [number, number]][]) {
+    fc.assert(
+      fc.property(fc.array(fc.maxSafeInteger().map((n) => Math.max(min, Math.min(max, n)))), (numbers) => {
+        using made = tensor(numbers, { dtype });
+        assert.deepEqual(made.toNumbers(), numbers.map((n) => n + 0));
+      }),
+    );
+  }
+  fc.assert(fc.property(fc.array(fc.float({ noNaN: true })), (numbers) => {
+    using made = tensor(numbers);
+    assert.deepEqual(made.toNumbers(), numbers);
+  }));
+});
+
+Deno.test("create: 16-bit floats are rounded to the nearest, ties to even", () => {
+  scope(() => {
+    // 1 + 2^-11 lies half-way between two float16, 1 + 2^-8 between two bfloat16.
+    assert.deepEqual(tensor([1 + 2 ** -11, 1 + 3 * 2 ** -11], { dtype: "float16" }).toNumbers(), [
+      1,
+      1 + 2 ** -9,
+    ]);
+    assert.deepEqual(tensor([1 + 2 ** -8, 1 + 3 * 2 ** -8], { dtype: "bfloat16" }).toNumbers(), [
+      1,
+      1 + 2 ** -6,
+    ]);
+    assert.deepEqual(tensor([65504, 1e6], { dtype: "float16" }).toNumbers(), [65504, Infinity]);
+    assert.deepEqual([...tensor([1], { dtype: "float16" }).toTypedArray()], [0x3c00]);
+    assert.deepEqual([...tensor([1], { dtype: "bfloat16" }).toTypedArray()], [0x3f80]);
+  });
+});
+
+Deno.test("create: nothing is left over", () => {
+  assertNoLeak(() => {
+    tensor([[1, 2]], { dtype: "bfloat16" });
+    borrowTypedArray(new Float32Array(4)).add(1);
+    arange(0, 3);
+  });
+});
