@@ -5,7 +5,11 @@ import { REPOSITORY } from "../src/setup/environment.ts";
 
 /** Runs the program as a task would, with variables added; nothing it starts may load a library. */
 async function run(args: readonly string[], env: Record<string, string> = {}) {
-  const permissions = ["--no-prompt", "--allow-read", "--allow-env=STEC_*,OMP_WAIT_POLICY,XDG_CACHE_HOME,HOME"];
+  const permissions = [
+    "--no-prompt",
+    "--allow-read",
+    "--allow-env=STEC_*,OMP_WAIT_POLICY,XDG_CACHE_HOME,HOME",
+  ];
   const { code, stdout, stderr } = await new Deno.Command(denoCommand(), {
     args: ["run", ...permissions, join(REPOSITORY, "cli.ts"), ...args],
     env: { STEC_DEBUG: "0", ...env },
