@@ -38,6 +38,8 @@ export interface LightningCheckpoint<T extends TensorSource = TensorSource> {
   readonly optimizerStates: readonly OptimizerState<T>[];
   /** `lr_schedulers`: each schedule's state, `last_epoch` (steps done) among it. */
   readonly lrSchedulers: readonly { readonly [name: string]: Plain }[];
+  /** `native_amp_scaling_state`: the gradient scaler's state in float16; left out where there is none. */
+  readonly scaler?: { readonly [name: string]: Plain };
   /** `callbacks`: state by callback, the best score of `ModelCheckpoint` among it. */
   readonly callbacks: { readonly [name: string]: Plain };
   /** `stec`: what this project adds; `null` in files of others. */
@@ -61,15 +63,18 @@ export function lightningTree(checkpoint: LightningCheckpoint): Picklable {
     callbacks: checkpoint.callbacks,
     optimizer_states: states.length > 1 ? [states] : states,
     lr_schedulers: checkpoint.lrSchedulers,
+    ...(checkpoint.scaler === undefined ? {} : { native_amp_scaling_state: withFloats(checkpoint.scaler) }),
     hparams_name: "kwargs",
     hyper_parameters: checkpoint.hyperParameters,
     ...(checkpoint.stec === null ? {} : { stec: checkpoint.stec }),
   };
 }
 
-/** Settings of optimisers that PyTorch computes with as floats. */
+/** Settings of optimisers and scalers that PyTorch computes with as floats. */
 const FLOATS: ReadonlySet<string> = new Set([
-  ..."lr initial_lr momentum weight_decay eps trust_coefficient".split(" "),
+  ..."lr initial_lr momentum weight_decay eps trust_coefficient scale growth_factor backoff_factor".split(
+    " ",
+  ),
 ]);
 
 function withFloats(group: { readonly [name: string]: Plain }): { readonly [name: string]: Picklable } {
@@ -94,6 +99,7 @@ export function parseLightning(root: unknown): LightningCheckpoint<StoredTensor>
     hyperParameters: recordOf(root.get("hyper_parameters")),
     optimizerStates: listOf(root.get("optimizer_states")).flat().map(parseOptimizer),
     lrSchedulers: listOf(root.get("lr_schedulers")).map(recordOf),
+    ...(root.has("native_amp_scaling_state") && { scaler: recordOf(root.get("native_amp_scaling_state")) }),
     callbacks: recordOf(root.get("callbacks")),
     stec: root.has("stec") ? recordOf(root.get("stec")) : null,
   };

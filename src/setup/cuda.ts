@@ -16,7 +16,16 @@ export interface CudaHeaders {
 }
 
 /** What libtorch's own CUDA headers include. */
-const NEEDED = ["cuda_runtime_api.h", "cublas_v2.h", "cublasLt.h", "cusolverDn.h", "cusparse.h", "nccl.h"];
+const NEEDED = [
+  "cuda_runtime_api.h",
+  "crt/host_defines.h",
+  "nv/target",
+  "cublas_v2.h",
+  "cublasLt.h",
+  "cusolverDn.h",
+  "cusparse.h",
+  "nccl.h",
+];
 
 /** Looks for CUDA's headers in folders of NVIDIA's wheels, then in the toolkit (CUDA_HOME, /usr/local/cuda). */
 export function cudaHeaders(nvidia: readonly string[], environment: Environment): CudaHeaders {

@@ -49,7 +49,8 @@ function whyNoCuda(
   return `headers of CUDA are missing (${
     missing.join(", ")
   }): name a CUDA toolkit with NCCL in CUDA_HOME, or use ` +
-    "a PyTorch installed with pip, which brings them (LIBTORCH_USE_PYTORCH=1)";
+    "a PyTorch installed with pip, which brings most of them (LIBTORCH_USE_PYTORCH=1), beside NVIDIA's wheels " +
+    "nvidia-cuda-crt and nvidia-cuda-cccl";
 }
 
 /** The files below a folder, by their paths from `root`. */

@@ -25,6 +25,9 @@ export function isNvidia(name: string): boolean {
 /** The parts of CUDA that libtorch's CPU library is linked to. */
 const FOR_CPU = /cuda-runtime|cuda-cupti/;
 
+/** What CUDA 13's headers include and PyTorch does not ask for, for it compiles nothing. */
+const HEADERS = "cccl,crt";
+
 /**
  * NVIDIA's wheels that a wheel of torch asks for in its METADATA, as pip wants them: all with `gpu`, else the two that
  * a CUDA build cannot start without. None for a CPU build.
@@ -34,7 +37,7 @@ export function nvidiaRequirements(metadata: string, gpu: boolean): string[] {
   for (const [, name, extras, version] of metadata.matchAll(REQUIREMENT)) {
     // PyTorch names the wheels one by one (CUDA 12), or as extras of cuda-toolkit (CUDA 13).
     if (name === "cuda-toolkit") {
-      requirements.push(`${name}[${gpu ? extras : "cudart,cupti"}]${version}`);
+      requirements.push(`${name}[${gpu ? `${extras},${HEADERS}` : "cudart,cupti"}]${version}`);
     } else if (gpu || FOR_CPU.test(name)) requirements.push(name + version);
   }
   return requirements;

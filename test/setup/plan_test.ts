@@ -10,7 +10,15 @@ const SOURCES = {
   "native/b.h": "",
   "native/notes.md": "",
 };
-const CUDA_HEADERS = ["cuda_runtime_api.h", "cublas_v2.h", "cublasLt.h", "cusolverDn.h", "cusparse.h"];
+const CUDA_HEADERS = [
+  "cuda_runtime_api.h",
+  "crt/host_defines.h",
+  "nv/target",
+  "cublas_v2.h",
+  "cublasLt.h",
+  "cusolverDn.h",
+  "cusparse.h",
+];
 
 function plan(folder: string, variables: Record<string, string> = {}): Promise<BuildPlan> {
   const environment = environmentOf({ CUDA_HOME: join(folder, "no-toolkit"), ...variables });

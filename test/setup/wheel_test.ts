@@ -58,7 +58,7 @@ Deno.test("wheel: NVIDIA's requirements are found as extras of cuda-toolkit", ()
     'Requires-Dist: nvidia-cudnn-cu13==9.24.0.43; platform_system == "Linux"\n';
   assert.deepEqual(nvidiaRequirements(metadata, false), ["cuda-toolkit[cudart,cupti]==13.0.3"]);
   assert.deepEqual(nvidiaRequirements(metadata, true), [
-    "cuda-toolkit[cublas,cudart,cupti,nvtx]==13.0.3",
+    "cuda-toolkit[cublas,cudart,cupti,nvtx,cccl,crt]==13.0.3",
     "nvidia-cudnn-cu13==9.24.0.43",
   ]);
 });

@@ -1,0 +1,164 @@
+/**
+ * GPUs: which there are, their memory, and what they may do.
+ *
+ * The library for CUDA is loaded when the first of these functions needs it: it takes time and memory, and a CUDA build
+ * of libtorch must start at once on a machine without a GPU. Ask for a device before the first operator call, since
+ * libtorch decides then whether it knows CUDA.
+ *
+ * @module
+ */
+
+import { wantsCuda } from "../setup/environment.ts";
+import { check, manifest, readText } from "./library.ts";
+
+const ABI_VERSION = 1;
+
+/** `native/stec_cuda.h`, function by function. */
+const SYMBOLS = {
+  stec_cuda_abi_version: { parameters: [], result: "u32" },
+  stec_cuda_devices: { parameters: [], result: "i32" },
+  stec_cuda_describe: {
+    parameters: ["i32", /* device */ "buffer", /* out */ "u32" /* capacity */],
+    result: "i32",
+  },
+  stec_cuda_set_device: { parameters: ["i32" /* device */], result: "i32" },
+  stec_cuda_synchronize: { parameters: ["i32" /* device */], result: "i32" },
+  stec_cuda_memory: {
+    parameters: ["i32", /* device */ "buffer", /* out */ "f64" /* bytes */],
+    result: "i32",
+  },
+  stec_cuda_reset_peak: { parameters: ["i32" /* device */], result: "i32" },
+  stec_cuda_empty_cache: { parameters: [], result: "i32" },
+  stec_cuda_set_benchmark: { parameters: ["u32" /* enabled */], result: "i32" },
+  stec_cuda_set_tf32: { parameters: ["u32" /* enabled */], result: "i32" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+let opened: Symbols | undefined;
+
+function cuda(): Symbols {
+  return opened ??= open();
+}
+
+function open(): Symbols {
+  const { cudaShim, cudaMissing, libtorch } = manifest;
+  if (cudaShim === null) throw new Error(`Cannot use a GPU: ${cudaMissing ?? "run `deno task setup`"}`);
+  let symbols: Symbols;
+  try {
+    symbols = Deno.dlopen(cudaShim, SYMBOLS).symbols;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    throw new Error(
+      `Cannot load ${cudaShim} (libtorch in ${libtorch}): ${
+        error instanceof Error ? error.message : error
+      }. ` +
+        "Run `deno task setup`, or `deno task doctor` to see more",
+    );
+  }
+  const version = symbols.stec_cuda_abi_version();
+  if (version === ABI_VERSION) return symbols;
+  throw new Error(
+    `Cannot use ${cudaShim}: it speaks version ${version} of the interface, this program version ` +
+      `${ABI_VERSION}. Run \`deno task setup\``,
+  );
+}
+
+/** The number of a device, 0 for `cuda` alone; null for one that is no GPU. */
+export function gpuNumber(device: string): number | null {
+  const match = /^cuda(?::(\d+))?$/.exec(device);
+  return match && Number(match[1] ?? 0);
+}
+
+function numbered(device: string): number {
+  const number = gpuNumber(device);
+  if (number === null) throw new RangeError(`Cannot use ${device} as a GPU: wanted cuda or cuda:N`);
+  return number;
+}
+
+/**
+ * How many GPUs there are: 0 where libtorch is built for the CPU, or where there is no driver.
+ *
+ * @param options.sure whether to ask even where no driver is found in the usual places, which loads CUDA
+ */
+export function cudaDeviceCount(options: { sure?: boolean } = {}): number {
+  if (manifest.cudaShim === null || !(options.sure || wantsCuda(Deno.env))) return 0;
+  return check(cuda().stec_cuda_devices(), "count the GPUs");
+}
+
+/** What a GPU is. */
+export interface CudaDevice {
+  /** Its name, for example `NVIDIA A100-SXM4-80GB`. */
+  readonly name: string;
+  /** Its compute capability, for example [8, 0]. */
+  readonly capability: readonly [major: number, minor: number];
+  /** Its memory in bytes. */
+  readonly memory: number;
+  /** Its multiprocessors. */
+  readonly multiprocessors: number;
+  /** Whether it computes in bfloat16 itself, as GPUs do since capability 8.0. */
+  readonly bfloat16: boolean;
+}
+
+/** Describes a GPU. */
+export function describeCudaDevice(device: string): CudaDevice {
+  const number = numbered(device);
+  const { major, minor, ...rest } = JSON.parse(
+    readText((out, capacity) => check(cuda().stec_cuda_describe(number, out, capacity), "describe a GPU")),
+  );
+  return { ...rest, capability: [major, minor], bfloat16: major >= 8 };
+}
+
+/** Makes a GPU the one that `cuda` without a number means. */
+export function setCudaDevice(device: string): void {
+  check(cuda().stec_cuda_set_device(numbered(device)), "choose a GPU");
+}
+
+/** Waits until a GPU has done all that it was asked to; on the CPU there is nothing to wait for. */
+export function synchronize(device: string): void {
+  const number = gpuNumber(device);
+  if (number !== null) check(cuda().stec_cuda_synchronize(number), "wait for a GPU");
+}
+
+/** The memory that libtorch uses on a GPU, in bytes. */
+export interface CudaMemory {
+  /** In tensors. */
+  readonly allocated: number;
+  /** The most there was in tensors. */
+  readonly peakAllocated: number;
+  /** Taken from the GPU. */
+  readonly reserved: number;
+  /** The most there was taken. */
+  readonly peakReserved: number;
+}
+
+/** The memory that libtorch uses on a GPU. Does not wait for it. */
+export function cudaMemory(device: string): CudaMemory {
+  const numbers = new Float64Array(4);
+  check(
+    cuda().stec_cuda_memory(numbered(device), new Uint8Array(numbers.buffer), numbers.byteLength),
+    "read a GPU's memory statistics",
+  );
+  const [allocated, peakAllocated, reserved, peakReserved] = numbers;
+  return { allocated, peakAllocated, reserved, peakReserved };
+}
+
+/** Counts the most memory from now on. */
+export function resetCudaPeak(device: string): void {
+  check(cuda().stec_cuda_reset_peak(numbered(device)), "reset a GPU's memory statistics");
+}
+
+/** Gives memory that no tensor uses back to the GPUs. */
+export function emptyCudaCache(): void {
+  check(cuda().stec_cuda_empty_cache(), "give back memory of GPUs");
+}
+
+/** Whether cuDNN tries its algorithms for each new shape and keeps the fastest. */
+export function setCudnnBenchmark(enabled: boolean): void {
+  check(cuda().stec_cuda_set_benchmark(enabled ? 1 : 0), "set cuDNN's autotuning");
+}
+
+/** Whether float32 products and convolutions may round what they multiply to TF32, which has 10 bits of mantissa. */
+export function setTf32(enabled: boolean): void {
+  check(cuda().stec_cuda_set_tf32(enabled ? 1 : 0), "set TF32");
+}
