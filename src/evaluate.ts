@@ -66,16 +66,22 @@ export async function test(model: Stec, images: PlainImages, options: TestOption
     );
   }
   model.train();
+  if (count === 0) throw new Error(`Cannot test on ${images.name}: there are no images`);
   return { accuracy: right / count, loss: loss / count, count };
 }
 
-/** Tests a checkpoint as the settings say. Writes its flags and results where they name a folder. */
-export async function evaluate(settings: EvalSettings): Promise<TestResult> {
+/**
+ * Tests a checkpoint as the settings say. Writes its flags and results where they name a folder.
+ *
+ * @param note is told what the user should know
+ */
+export async function evaluate(settings: EvalSettings, note: (text: string) => void): Promise<TestResult> {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
-  using images = await openImages(settings, "test");
+  await using images = await openImages(settings, "test");
   using model = buildModel(settings, images.classes.length, settings.seed).to({ device });
   loadClassifier(model, settings.ckpt_path);
   const result = await test(model, images, { device, precision, batchSize: settings.batch_size });
+  images.notes.forEach(note);
   if (settings.results_path !== "") {
     writeJson(settings.results_path, "eval_flags.json", settings);
     writeJson(settings.results_path, "eval_results.json", {

@@ -23,12 +23,15 @@ export interface BatchPlace {
 
 /** A batch whose data are at hand. */
 export interface Prepared {
-  /** Computes the views on the device: of linear evaluation the labelled ones alone. Call it inside a `scope`. */
+  /**
+   * Computes the views on the device, of linear evaluation the labelled ones alone. Call it inside a `scope`; it can be
+   * called again until another batch is prepared.
+   */
   toBatch(): Batch | LabelledViews;
 }
 
 /** Makes batches. Which images a batch has and what is done to them depends on the seed and its place alone. */
-export interface BatchSource extends Disposable {
+export interface BatchSource extends AsyncDisposable {
   /** Images of an epoch. */
   readonly count: number;
   /** Classes of the labels; 0 where there are none. */
@@ -37,6 +40,8 @@ export interface BatchSource extends Disposable {
   readonly validationBatches: number;
   /** What the validation looks at, in words. */
   readonly validationNote: string;
+  /** What the user should know, one sentence each. More may come; whoever shows them takes them out. */
+  readonly notes: string[];
   /** Gets a training batch's data. */
   prepare(place: BatchPlace): Prepared | Promise<Prepared>;
   /** Gets a validation batch's data. */
@@ -60,7 +65,7 @@ export interface BatchSourceOptions {
 }
 
 /** The epoch that validation views are drawn in, which no run reaches. */
-const VALIDATION_EPOCH = 0xffffffff;
+export const VALIDATION_EPOCH = 0xffffffff;
 
 /** What batches are made of. */
 export interface BatchImages {
@@ -78,6 +83,7 @@ export class MemoryBatches implements BatchSource {
   readonly classes: number;
   readonly validationBatches: number = 2;
   readonly validationNote = "two batches of augmented training images, as in the reference";
+  readonly notes: string[] = [];
   readonly #pairs: DeviceImages | null;
   readonly #labelled: DeviceImages | null;
   readonly #options: BatchSourceOptions;
@@ -116,9 +122,10 @@ export class MemoryBatches implements BatchSource {
     };
   }
 
-  [Symbol.dispose](): void {
+  [Symbol.asyncDispose](): Promise<void> {
     this.#pairs?.[Symbol.dispose]();
     this.#labelled?.[Symbol.dispose]();
+    return Promise.resolve();
   }
 }
 

@@ -31,19 +31,22 @@ export interface ImageDataset {
 export interface PlainBatch {
   /** Pixels, uint8, (count, 3, height, width), row-major. They may change when the next batch is asked for. */
   readonly pixels: Uint8Array<ArrayBuffer>;
+  /** The size of each dimension. */
   readonly shape: readonly [count: number, channels: 3, height: number, width: number];
   /** A class number for each image; absent where the images carry none. */
   readonly labels?: Int32Array<ArrayBuffer>;
 }
 
 /** Images as an encoder is tested on them: in a fixed order and without augmentation, from memory or from files. */
-export interface PlainImages extends Disposable {
+export interface PlainImages extends AsyncDisposable {
   /** The name on the command line. */
   readonly name: string;
   /** Images that there are; files that cannot be decoded are among them, but in no batch. */
   readonly count: number;
   /** The names of the classes, in the order of their numbers; empty where images carry no labels. */
   readonly classes: readonly string[];
+  /** What the user should know, one sentence each. More may come; whoever shows them takes them out. */
+  readonly notes: string[];
   /** All images from the first on, so many at a time. */
   batches(batchSize: number): AsyncIterable<PlainBatch>;
 }
@@ -55,6 +58,7 @@ export function plainImages(dataset: ImageDataset): PlainImages {
     name,
     count,
     classes: labels === undefined ? [] : dataset.classes,
+    notes: [],
     async *batches(batchSize) {
       for (let start = 0; start < count; start += batchSize) {
         const end = Math.min(start + batchSize, count);
@@ -65,6 +69,6 @@ export function plainImages(dataset: ImageDataset): PlainImages {
         };
       }
     },
-    [Symbol.dispose]() {},
+    async [Symbol.asyncDispose]() {},
   };
 }

@@ -4,16 +4,20 @@
  * @module
  */
 
-import type { DataSettings } from "../config/settings.ts";
+import type { DataSettings, LossSettings } from "../config/settings.ts";
+import { messageOf } from "../errors.ts";
 import { type BatchImages, type BatchSource, type BatchSourceOptions, MemoryBatches } from "./batches.ts";
 import { loadCifar } from "./cifar.ts";
 import { type ImageDataset, type PlainImages, plainImages, type Split } from "./dataset.ts";
+import { FolderBatches } from "./folder_batches.ts";
+import { FolderImages } from "./folder_images.ts";
+import { type ImageFolders, listImageFolder, listImageNet } from "./image_folder.ts";
 import { loadShapes } from "./shapes.ts";
 import { countUnlabelled, loadStl10 } from "./stl10.ts";
+import { TurboJpeg } from "./turbojpeg.ts";
 
-/** Reads one split of a data set into memory; of STL-10 the labelled images. */
-export async function openDataset(settings: DataSettings, split: Split): Promise<ImageDataset> {
-  const { dataset, data_dir } = settings;
+/** Reads one split of a data set into memory, of STL-10 the labelled images; null for image files, which are too many. */
+async function readDataset({ dataset, data_dir }: DataSettings, split: Split): Promise<ImageDataset | null> {
   switch (dataset) {
     case "shapes":
       return loadShapes(split);
@@ -22,37 +26,65 @@ export async function openDataset(settings: DataSettings, split: Split): Promise
       return await loadCifar(dataset, data_dir, split);
     case "stl10":
       return await loadStl10(data_dir, split);
-    default:
-      throw new Error(`Cannot open --dataset ${dataset}: it is not built in yet`);
+    case "imagenet":
+    case "folder":
+      return null;
   }
 }
 
-/** Opens one split of a data set to test on. */
+/** Opens one split of a data set to test on, or to look at without augmentation. */
 export async function openImages(settings: DataSettings, split: Split): Promise<PlainImages> {
-  return plainImages(await openDataset(settings, split));
+  const inMemory = await readDataset(settings, split);
+  if (inMemory !== null) return plainImages(inMemory);
+  const folders = listFolders(settings), { dataset, image_size, num_workers } = settings;
+  return new FolderImages(folders[split], {
+    name: dataset,
+    size: image_size,
+    workers: num_workers,
+    notes: folders.notes,
+  });
 }
 
-/**
- * Opens a data set to train on.
- *
- * @param linear whether only the supervised head learns, so that single views of labelled images are all there is to make
- */
+/** Opens a data set to train on. */
 export async function openSource(
-  settings: DataSettings,
-  linear: boolean,
+  settings: DataSettings & LossSettings,
   options: BatchSourceOptions,
 ): Promise<BatchSource> {
-  return new MemoryBatches(await readImages(settings, linear), options);
+  const { stop_gradient, discrimination_lambda, manip_lambda, num_workers } = settings;
+  const linear = stop_gradient === 2, inMemory = await readDataset(settings, "train");
+  if (inMemory !== null) return new MemoryBatches(await arrange(settings, inMemory, linear), options);
+  const folders = listFolders(settings);
+  if (folders.train.labels === undefined && (linear || discrimination_lambda === 0 && manip_lambda === 0)) {
+    throw new Error(
+      `Cannot train the supervised head alone on ${settings.data_dir}: its images have no labels`,
+    );
+  }
+  return new FolderBatches(folders, { ...options, linear, workers: num_workers });
 }
 
-async function readImages(settings: DataSettings, linear: boolean): Promise<BatchImages> {
-  const labelled = await openDataset(settings, "train");
-  if (settings.dataset !== "stl10") {
-    const { count } = labelled;
-    return linear ? { pairs: null, labelled, count } : { pairs: labelled, labelled: null, count };
+/** What is learnt from images in memory. */
+async function arrange(settings: DataSettings, train: ImageDataset, linear: boolean): Promise<BatchImages> {
+  const { dataset, data_dir } = settings, { count } = train;
+  if (dataset !== "stl10") {
+    return linear ? { pairs: null, labelled: train, count } : { pairs: train, labelled: null, count };
   }
   // An epoch has as many steps as one of pretraining, so that a schedule means the same in both.
-  if (linear) return { pairs: null, labelled, count: countUnlabelled(settings.data_dir) };
-  const pairs = await loadStl10(settings.data_dir, "unlabeled");
-  return { pairs, labelled, count: pairs.count };
+  if (linear) return { pairs: null, labelled: train, count: countUnlabelled(data_dir) };
+  const pairs = await loadStl10(data_dir, "unlabeled");
+  return { pairs, labelled: train, count: pairs.count };
+}
+
+function listFolders({ dataset, data_dir }: DataSettings): ImageFolders {
+  const folders = dataset === "imagenet" ? listImageNet(data_dir) : listImageFolder(data_dir);
+  return { ...folders, notes: [...folders.notes, ...slownessNote()] };
+}
+
+/** A warning where JPEGs are decoded without the library that is fast at it. */
+function slownessNote(): string[] {
+  try {
+    new TurboJpeg();
+    return [];
+  } catch (error) {
+    return [`Decoding takes longer than it could, without libjpeg-turbo: ${messageOf(error)}`];
+  }
 }

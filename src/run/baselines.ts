@@ -5,13 +5,10 @@
  */
 
 import type { TrainSettings } from "../config/settings.ts";
-import type { PlainImages } from "../data/dataset.ts";
 import { openImages } from "../data/open.ts";
-import { toImages, toLabels } from "../evaluate.ts";
-import { type LabelledFeatures, linearProbe } from "../probe/linear_probe.ts";
-import { noGrad } from "../torch/autograd.ts";
-import { cat } from "../torch/functional.ts";
-import { dispose, keep, scope } from "../torch/scope.ts";
+import { extractFeatures } from "../probe/features.ts";
+import { linearProbe } from "../probe/linear_probe.ts";
+import { dispose, scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { buildModel } from "./build.ts";
 
@@ -25,28 +22,13 @@ const BATCH = 500;
 /** Enough for the probes to be within a percent of their best. */
 const MAX_ITERATIONS = 40;
 
-/** The features of images, (N, F), from a function of a batch of them. Dispose of both tensors. */
-export async function featuresOf(
-  images: PlainImages,
-  device: string,
-  encode: (images: Tensor) => Tensor,
-): Promise<LabelledFeatures> {
-  const features: Tensor[] = [], labels: Tensor[] = [];
-  for await (const batch of images.batches(BATCH)) {
-    noGrad(() => features.push(keep(scope(() => encode(toImages(batch, device)).float()))));
-    labels.push(keep(toLabels(batch, device)));
-  }
-  const all = { features: keep(cat(features)), labels: keep(cat(labels)) };
-  dispose([...features, ...labels]);
-  return all;
-}
-
 /** Measures both baselines. */
 export async function measureBaselines(settings: TrainSettings, device: string): Promise<Baselines> {
-  using train = await openImages(settings, "train");
-  using test = await openImages(settings, "test");
+  await using train = await openImages(settings, "train");
+  await using test = await openImages(settings, "test");
   const probe = async (encode: (images: Tensor) => Tensor) => {
-    const known = await featuresOf(train, device, encode), asked = await featuresOf(test, device, encode);
+    const known = await extractFeatures(train, encode, { device, batchSize: BATCH });
+    const asked = await extractFeatures(test, encode, { device, batchSize: BATCH });
     const options = { maxIterations: MAX_ITERATIONS };
     const accuracy = scope(() => linearProbe(known, asked, train.classes.length, options));
     dispose([...Object.values(known), ...Object.values(asked)]);

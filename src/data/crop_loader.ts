@@ -1,0 +1,113 @@
+/**
+ * Batches of crops of image files.
+ *
+ * @module
+ */
+
+import type { Cutting } from "./decode.ts";
+import { type DecodeFailure, sharedBytes } from "./decode_job.ts";
+import type { DecodePool } from "./decode_pool.ts";
+import type { ImageFiles } from "./image_folder.ts";
+
+/** So many files may fail in any case. */
+const FAILURES_ALLOWED = 10;
+/** The share of all files that may fail. */
+const SHARE_ALLOWED = 0.001;
+
+/** A batch to load. */
+export interface CropRequest {
+  /** Numbers of the files. */
+  readonly picked: Uint32Array<ArrayBuffer>;
+  /** What is cut out of each. */
+  readonly cutting: Cutting;
+  /** Draws another file for a place whose file cannot be decoded; null: the place stays empty. */
+  readonly redraw: ((place: number) => number) | null;
+}
+
+/** A batch of crops. */
+export interface Crops {
+  /** First all views a, then all views b, if there are any: (N or 2N, 3, S, S). At an empty place is anything. */
+  readonly pixels: Uint8Array<ArrayBuffer>;
+  /** Height and width of the image at each place, (N, 2); zeros at an empty one. */
+  readonly sizes: Int32Array<ArrayBuffer>;
+  /** The number of the file at each place. */
+  readonly picked: Uint32Array<ArrayBuffer>;
+  /** Lets a batch that is loaded from now on use the memory of the pixels. */
+  release(): void;
+}
+
+/** Loads crops of a set of files, and keeps account of those that cannot be decoded. */
+export class CropLoader {
+  readonly #files: ImageFiles;
+  readonly #size: number;
+  readonly #pool: DecodePool;
+  readonly #notes: string[];
+  readonly #failed = new Map<number, string>();
+  readonly #free: SharedArrayBuffer[] = [];
+
+  /**
+   * @param size S, height and width of the crops
+   * @param notes receives a sentence on each file that cannot be decoded
+   */
+  constructor(files: ImageFiles, size: number, pool: DecodePool, notes: string[]) {
+    this.#files = files;
+    this.#size = size;
+    this.#pool = pool;
+    this.#notes = notes;
+  }
+
+  /**
+   * Loads a batch.
+   *
+   * @throws {Error} with the list of files that cannot be decoded, if there are too many
+   */
+  async load({ picked, cutting, redraw }: CropRequest): Promise<Crops> {
+    const count = picked.length, views = cutting.kind === "views" ? cutting.views : 1, size = this.#size;
+    const files = picked.slice(), sizes = new SharedArrayBuffer(8 * count);
+    const pixels = this.#memory(views * count * 3 * size * size);
+    for (let places = [...files.keys()]; places.length > 0;) {
+      places = places.filter((place) => this.#replace(files, place, redraw));
+      const paths = places.map((place) => this.#path(files[place]));
+      const failures = await this.#pool.run({ paths, places, cutting, size, pixels, sizes });
+      for (const failure of failures) this.#account(files[failure.place], failure, redraw !== null);
+      places = failures.map(({ place }) => place);
+    }
+    const release = () => {
+      if (!this.#free.includes(pixels)) this.#free.push(pixels);
+    };
+    return {
+      pixels: sharedBytes(pixels),
+      sizes: Int32Array.from(new Int32Array(sizes)),
+      picked: files,
+      release,
+    };
+  }
+
+  #path(file: number): string {
+    return `${this.#files.root}/${this.#files.paths[file]}`;
+  }
+
+  #memory(bytes: number): SharedArrayBuffer {
+    const fitting = this.#free.findIndex((memory) => memory.byteLength === bytes);
+    return fitting >= 0 ? this.#free.splice(fitting, 1)[0] : new SharedArrayBuffer(bytes);
+  }
+
+  /** Replaces a file that is known to fail, if it may be. Returns whether there is a file to decode. */
+  #replace(files: Uint32Array, place: number, redraw: CropRequest["redraw"]): boolean {
+    while (this.#failed.has(files[place])) {
+      if (redraw === null) return false;
+      files[place] = redraw(place);
+    }
+    return true;
+  }
+
+  #account(file: number, { reason }: DecodeFailure, replaced: boolean): void {
+    if (this.#failed.has(file)) return;
+    const failed = this.#failed.set(file, reason).size, { paths, root } = this.#files;
+    const consequence = replaced ? "another image takes its place" : "it is left out";
+    this.#notes.push(`Cannot decode ${this.#path(file)}: ${reason}; ${consequence} (${failed} so far)`);
+    if (failed <= Math.max(FAILURES_ALLOWED, SHARE_ALLOWED * paths.length) && failed < paths.length) return;
+    const list = Array.from(this.#failed, ([file, reason]) => `\n  ${this.#path(file)}: ${reason}`);
+    throw new Error(`Cannot decode ${failed} of the ${paths.length} images in ${root}:${list.join("")}`);
+  }
+}
