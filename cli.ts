@@ -9,24 +9,51 @@
 
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
 import { messageOf, UsageError } from "./src/errors.ts";
-import { isLaunched, launch } from "./src/launch.ts";
+import { isLaunched, launch, type Program } from "./src/launch.ts";
 import { onStopSignals, STOP_STATUS } from "./src/signals.ts";
 import type { TrainResult } from "./src/train.ts";
 
 async function main(args: string[]): Promise<number> {
   const invocation = parseCommandLine(args, columns());
   if (invocation.command === "print") return print(invocation.text.trimEnd());
-  if (isLaunched()) return await run(invocation);
-  const { permissionsFor } = await import("./src/permissions.ts");
+  // An inspection only reads, as this process does.
+  if (isLaunched() || invocation.command === "inspect") return await run(invocation);
+  return await launch({ script: import.meta.filename!, args, ...await processFor(invocation) });
+}
+
+/** A command to run, as it was understood. */
+type Order = Exclude<Invocation, { command: "print" }>;
+
+/** The variable that says under which name a file may be written until it is whole. */
+const TEMPORARY = "STEC_TEMPORARY";
+
+/** What the process that runs a command may do, and the variables that are added for it. */
+async function processFor(
+  invocation: Exclude<Order, { command: "inspect" }>,
+): Promise<Pick<Program, "permissions" | "environment">> {
+  const { permissionsFor, permissionsForExport, permissionsForPreview } = await import(
+    "./src/permissions.ts"
+  );
   const { readManifest } = await import("./src/setup/manifest.ts");
-  const permissions = permissionsFor(invocation.settings, readManifest());
   // libtorch's threads would spin while they wait for each other: a waste wherever the cores are shared.
   const environment = { OMP_WAIT_POLICY: Deno.env.get("OMP_WAIT_POLICY") ?? "passive" };
-  return await launch({ script: import.meta.filename!, args, permissions, environment });
+  switch (invocation.command) {
+    case "preview":
+    case "export": {
+      const { temporaryPath } = await import("./src/checkpoint/atomic.ts");
+      const { output } = invocation.settings, temporary = temporaryPath(output), files = [output, temporary];
+      const permissions = invocation.command === "export"
+        ? permissionsForExport(files)
+        : permissionsForPreview(invocation.settings, readManifest(), files);
+      return { permissions, environment: { ...environment, [TEMPORARY]: temporary } };
+    }
+    default:
+      return { permissions: permissionsFor(invocation.settings, readManifest()), environment };
+  }
 }
 
 /** Runs a command and returns the exit status. */
-async function run(invocation: Exclude<Invocation, { command: "print" }>): Promise<number> {
+async function run(invocation: Order): Promise<number> {
   for (const note of invocation.notes) say(note);
   switch (invocation.command) {
     case "train": {
@@ -45,8 +72,30 @@ async function run(invocation: Exclude<Invocation, { command: "print" }>): Promi
     }
     case "eval": {
       const { evaluate } = await import("./src/evaluate.ts");
-      const { accuracy } = await evaluate(invocation.settings);
+      const { accuracy } = await evaluate(invocation.settings, say);
       return print(accuracy.toFixed(4));
+    }
+    case "probe": {
+      const { describeProbe, probe } = await import("./src/probe.ts");
+      const { stderrProgress } = await import("./src/setup/progress.ts");
+      return print(describeProbe(await probe(invocation.settings, stderrProgress())));
+    }
+    case "preview": {
+      const { preview } = await import("./src/preview.ts");
+      const { output } = invocation.settings;
+      const { pairs } = await preview(invocation.settings, Deno.env.get(TEMPORARY));
+      return print(`Wrote ${output}: ${pairs.length} images, open it in a browser`);
+    }
+    case "export": {
+      const { exportEncoder } = await import("./src/checkpoint/export.ts");
+      const { ckpt_path, to, output } = invocation.settings;
+      const metadata = exportEncoder(ckpt_path, to, output, Deno.env.get(TEMPORARY));
+      const lines = Object.entries(metadata).map(([name, value]) => `  ${name}: ${value}`);
+      return print([`Wrote the encoder of ${ckpt_path} to ${output}:`, ...lines].join("\n"));
+    }
+    case "inspect": {
+      const { inspectFile } = await import("./src/checkpoint/inspect.ts");
+      return print(inspectFile(invocation.settings.file).join("\n"));
     }
   }
 }
@@ -70,8 +119,14 @@ function columns(): number {
   return Deno.stdout.isTerminal() ? Math.min(120, Math.max(60, Deno.consoleSize().columns)) : 100;
 }
 
+/** Writes to standard output. Whoever reads it may stop, as `head` does. */
 function print(text: string): 0 {
-  Deno.stdout.writeSync(new TextEncoder().encode(text + "\n"));
+  const bytes = new TextEncoder().encode(text + "\n");
+  try {
+    for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
   return 0;
 }
 

@@ -5,13 +5,16 @@
  */
 
 import { join, resolve } from "node:path";
-import type { DatasetName, EvalSettings } from "./config/settings.ts";
+import type { DatasetName, EvalSettings, PreviewSettings } from "./config/settings.ts";
 import { UsageError } from "./errors.ts";
 import { REPOSITORY } from "./setup/environment.ts";
 import type { NativeManifest } from "./setup/manifest.ts";
 
 /** Variables that the program reads: its own, those that lead to the cache, and those that sharp looks at. */
 const VARIABLES = ["STEC_*", "XDG_CACHE_HOME", "HOME", "MALLOC_ARENA_MAX", "npm_package_config_libvips"];
+
+/** What every command may do. */
+const ALWAYS = ["--no-prompt", "--allow-read", `--allow-env=${VARIABLES}`];
 
 /** Where data sets come from. */
 const HOSTS: { readonly [K in DatasetName]?: string } = {
@@ -28,15 +31,36 @@ const DECODED: readonly DatasetName[] = ["imagenet", "folder"];
  * see some variables, and fetch the data set if it was asked to.
  */
 export function permissionsFor(settings: EvalSettings, manifest: NativeManifest): string[] {
-  const { dataset, results_path, data_dir, download } = settings;
+  const { dataset, results_path } = settings;
+  return forDataset(settings, manifest, results_path === "" ? [] : [results_path], DECODED.includes(dataset));
+}
+
+/** Those for a preview. `files` is what it may write: the page, under the names that it has while it is written, too. */
+export function permissionsForPreview(
+  settings: PreviewSettings,
+  manifest: NativeManifest,
+  files: readonly string[],
+): string[] {
+  return forDataset(settings, manifest, files, true);
+}
+
+/** Those for an export, which loads no library. `files` is what it may write. */
+export function permissionsForExport(files: readonly string[]): string[] {
+  return [...ALWAYS, ...allow("write", files)];
+}
+
+function forDataset(
+  { dataset, data_dir, download }: EvalSettings,
+  manifest: NativeManifest,
+  writes: readonly string[],
+  pictures: boolean,
+): string[] {
   const libraries = [...manifest.preload, manifest.shim, manifest.cudaShim].filter((path) => path !== null);
   const host = HOSTS[dataset];
   return [
-    "--no-prompt",
-    "--allow-read",
-    ...allow("ffi", [...libraries, ...(DECODED.includes(dataset) ? [join(REPOSITORY, "node_modules")] : [])]),
-    ...allow("write", [...(results_path === "" ? [] : [results_path]), ...(download ? [data_dir] : [])]),
-    `--allow-env=${VARIABLES}`,
+    ...ALWAYS,
+    ...allow("ffi", [...libraries, ...(pictures ? [join(REPOSITORY, "node_modules")] : [])]),
+    ...allow("write", [...writes, ...(download ? [data_dir] : [])]),
     ...(download && host !== undefined ? [`--allow-net=${host}`] : []),
   ];
 }

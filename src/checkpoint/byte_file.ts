@@ -16,7 +16,7 @@ export class ByteFile {
   /** Opens a file; throws what {@linkcode Deno.openSync} throws, or a `TypeError` for anything that is no file. */
   constructor(path: string) {
     this.path = path;
-    this.#file = Deno.openSync(path, { read: true });
+    this.#file = open(path);
     const { isFile, size } = this.#file.statSync();
     if (!isFile) {
       this.#file.close();
@@ -55,5 +55,14 @@ export class ByteFile {
     if (this.#closed) return;
     this.#closed = true;
     this.#file.close();
+  }
+}
+
+function open(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { read: true });
+  } catch (thrown) {
+    if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
+    throw new Deno.errors.NotFound(`Cannot read ${path}: there is no such file`, { cause: thrown });
   }
 }

@@ -7,16 +7,46 @@
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import project from "../../deno.json" with { type: "json" };
 import { UsageError } from "../errors.ts";
-import { type CommandName, type Flag, flagSections } from "./flags.ts";
+import { COMMAND_NAMES, type CommandName, type Flag, flagSections } from "./flags.ts";
 import { COMMANDS } from "./help.ts";
-import { type GivenFlags, notesOn, resolveEval, resolveTrain } from "./resolve.ts";
-import type { EvalSettings, TrainSettings } from "./settings.ts";
+import {
+  type GivenFlags,
+  notesOn,
+  resolveEval,
+  resolveExport,
+  resolveInspect,
+  resolvePreview,
+  resolveProbe,
+  resolveTrain,
+} from "./resolve.ts";
+import type {
+  EvalSettings,
+  ExportSettings,
+  InspectSettings,
+  PreviewSettings,
+  ProbeSettings,
+  TrainSettings,
+} from "./settings.ts";
 
-/** What a command line asks for; `notes` are sentences that the user should see. */
+/** A command with its settings; `notes` are sentences that the user should see. */
+export interface Ordered<C extends CommandName, S> {
+  readonly command: C;
+  readonly settings: S;
+  readonly notes: readonly string[];
+}
+
+/** What a command line asks for: a command, or a text. */
 export type Invocation =
-  | { readonly command: "train"; readonly settings: TrainSettings; readonly notes: readonly string[] }
-  | { readonly command: "eval"; readonly settings: EvalSettings; readonly notes: readonly string[] }
+  | Ordered<"train", TrainSettings>
+  | Ordered<"eval", EvalSettings>
+  | Ordered<"probe", ProbeSettings>
+  | Ordered<"preview", PreviewSettings>
+  | Ordered<"export", ExportSettings>
+  | Ordered<"inspect", InspectSettings>
   | { readonly command: "print"; readonly text: string };
+
+/** Flags that one letter stands for as well. */
+const SHORT: { readonly [name: string]: string } = { output: "-o" };
 
 /** What commander throws once it has written what was asked for. */
 const PRINTS = ["commander.help", "commander.helpDisplayed", "commander.version"];
@@ -32,11 +62,11 @@ export function parseCommandLine(args: readonly string[], columns = 100): Invoca
   let text = "";
   let invocation: Invocation | undefined;
   const program = buildProgram(columns, (part) => text += part);
-  for (const name of ["train", "eval"] as const) {
+  for (const name of COMMAND_NAMES) {
     const command = buildCommand(name, program);
     command.action((given) => {
-      refuseStrays(words, given, command.args);
-      invocation = resolve(name, given);
+      refuseStrays(words, given, name === "inspect" ? [] : command.args);
+      invocation = resolve(name, given, command.args);
     });
   }
   try {
@@ -69,13 +99,14 @@ function buildProgram(columns: number, write: (text: string) => void): Command {
 }
 
 function buildCommand(name: CommandName, program: Command): Command {
-  const { summary, description, more } = COMMANDS[name];
+  const { summary, description, more, usage = "[flags]" } = COMMANDS[name];
   const command = withStandardFlags(program.command(name)).summary(summary).description(description)
-    .usage("[flags]").allowExcessArguments().addHelpText("after", more);
+    .usage(usage).allowExcessArguments().addHelpText("after", more);
   for (const { title, flags, effective } of flagSections(name)) {
     for (const flag of flags) {
-      const option = new Option(`--${flag.name} ${flag.placeholder}`.trimEnd(), explainFlag(flag));
-      // `eval` accepts much of what `train` does; its help shows what matters to it.
+      const names = flag.name in SHORT ? `${SHORT[flag.name]}, --${flag.name}` : `--${flag.name}`;
+      const option = new Option(`${names} ${flag.placeholder}`.trimEnd(), explainFlag(flag));
+      // Others accept much of what `train` does; their help shows what matters to them.
       command.addOption(option.helpGroup(`${title}:`).hideHelp(!effective && name !== "train"));
     }
   }
@@ -91,16 +122,29 @@ function explainFlag({ description, fallback }: Flag): string {
   return ["", "none", "off"].includes(fallback) ? description : `${description} (default: ${fallback})`;
 }
 
-function resolve(command: CommandName, given: GivenFlags): Invocation {
-  return command === "train"
-    ? { command, settings: resolveTrain(given), notes: notesOn(command, given) }
-    : { command, settings: resolveEval(given), notes: notesOn(command, given) };
+function resolve(command: CommandName, given: GivenFlags, words: readonly string[]): Invocation {
+  const notes = () => notesOn(command, given);
+  switch (command) {
+    case "train":
+      return { command, settings: resolveTrain(given), notes: notes() };
+    case "eval":
+      return { command, settings: resolveEval(given), notes: notes() };
+    case "probe":
+      return { command, settings: resolveProbe(given), notes: notes() };
+    case "preview":
+      return { command, settings: resolvePreview(given), notes: notes() };
+    case "export":
+      return { command, settings: resolveExport(given), notes: notes() };
+    case "inspect":
+      return { command, settings: resolveInspect(words), notes: notes() };
+  }
 }
 
 /** Refuses a flag that was taken for the value of the one before it, and words that belong to no flag. */
 function refuseStrays(words: readonly string[], given: GivenFlags, strays: readonly string[]): void {
   for (const [name, value] of Object.entries(given)) {
-    if (String(value).startsWith("--") && words[words.indexOf(`--${name}`) + 1] === value) {
+    const isBefore = (flag: string) => words.includes(flag) && words[words.indexOf(flag) + 1] === value;
+    if (String(value).startsWith("--") && (isBefore(`--${name}`) || isBefore(SHORT[name]))) {
       throw new UsageError(`--${name} needs a value`);
     }
   }

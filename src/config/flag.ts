@@ -191,6 +191,15 @@ export function folder(): Kind<string> {
 }
 
 /**
+ * The path of a file, which is not empty.
+ *
+ * @internal
+ */
+export function file(): Kind<string> {
+  return { type: z.string().min(1), placeholder: "<file>", expected: "the path of a file" };
+}
+
+/**
  * Off or on, written 0 or 1.
  *
  * @internal

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type CommandName, flagSections } from "./flags.ts";
+import { COMMAND_NAMES, type CommandName, flagSections } from "./flags.ts";
 
 /** The flags of a command that have an effect, in Markdown as `deno fmt` leaves it: a table for each section. */
 export function flagTable(command: CommandName): string {
@@ -28,8 +28,7 @@ function table([head, ...body]: string[][]): string {
 /** The content of docs/flags.md. */
 export function flagsDocument(): string {
   const note = "Written by `deno run -A scripts/write_flags.ts`; a test checks that it is up to date.";
-  const tables = (["train", "eval"] as const).map((name) =>
-    `## deno task ${name}\n\n${flagTable(name).trim()}\n`
-  );
+  const tables = COMMAND_NAMES.filter((name) => flagSections(name).length > 0)
+    .map((name) => `## deno task ${name}\n\n${flagTable(name).trim()}\n`);
   return `# Flags\n\n${note}\n\n${tables.join("\n")}`;
 }

@@ -10,6 +10,7 @@ import {
   choice,
   dependent,
   devices,
+  file,
   flag,
   type FlagInfo,
   folder,
@@ -28,6 +29,8 @@ import {
   ARCHITECTURES,
   DATASETS,
   type DataSettings,
+  EXPORT_TARGETS,
+  type ExportSettings,
   type LossSettings,
   type MachineSettings,
   type ModelSettings,
@@ -36,6 +39,7 @@ import {
   type OptimizerSettings,
   type OutputSettings,
   PRECISIONS,
+  type PreviewSettings,
   type RunSettings,
   SCHEDULERS,
   type TrainSettings,
@@ -225,8 +229,81 @@ export const evalSchema = z.strictObject({
   ...evaluation,
 });
 
-/** The commands that have flags. */
-export type CommandName = "train" | "eval";
+/** What `probe` sets otherwise: the networks follow from the checkpoint. */
+const probing = {
+  ...evaluation,
+  maxpool1: dependent(
+    toggle(),
+    "by data set",
+    "Stem: max-pooling after the first convolution; where the checkpoint does not say",
+  ),
+  ckpt_path: flag(text("<file>"), "", "Checkpoint to probe: needed"),
+  results_path: flag(
+    text("<folder>"),
+    "",
+    "Folder for probe_flags.json and probe_results.json; none: nothing is written",
+  ),
+};
+
+const previewing = {
+  count: flag(whole({ min: 1 }), 6, "How many images to show"),
+  output: flag(file(), "preview.html", "The page to write"),
+} satisfies Flags<Pick<PreviewSettings, "count" | "output">>;
+
+const exporting = {
+  to: flag(
+    choice(EXPORT_TARGETS),
+    "safetensors",
+    "Whom the file is for: safetensors (any width), or what torchvision's or timm's ResNet loads strictly",
+  ),
+  output: flag(text("<file>"), "", "The file to write: needed; a name in .safetensors makes it that form"),
+} satisfies Flags<Omit<ExportSettings, "ckpt_path">>;
+
+/**
+ * The flags of `probe` in one schema: it accepts those of `eval`.
+ *
+ * @internal
+ */
+export const probeSchema = evalSchema.extend(probing);
+
+/**
+ * The flags of `preview` in one schema: it accepts those of `eval` and has two of its own.
+ *
+ * @internal
+ */
+export const previewSchema = evalSchema.extend({
+  ...previewing,
+  maxpool1: probing.maxpool1,
+  ckpt_path: flag(
+    text("<file>"),
+    "",
+    "Checkpoint whose predictions are shown; none: only what there is to predict",
+  ),
+});
+
+/**
+ * The flags of `export` in one schema.
+ *
+ * @internal
+ */
+export const exportSchema = z.strictObject({
+  ckpt_path: flag(text("<file>"), "", "Checkpoint to take the encoder from: needed"),
+  ...exporting,
+});
+
+const SCHEMAS = {
+  train: trainSchema,
+  eval: evalSchema,
+  probe: probeSchema,
+  preview: previewSchema,
+  export: exportSchema,
+  inspect: z.strictObject({}),
+} as const;
+
+/** A command by its name. */
+export type CommandName = keyof typeof SCHEMAS;
+/** All commands, in the order of the help. */
+export const COMMAND_NAMES = Object.keys(SCHEMAS) as readonly CommandName[];
 
 /** A flag by its name. */
 export interface Flag extends FlagInfo {
@@ -246,26 +323,43 @@ export interface FlagSection {
 
 /** The sections in the order of the help, and which commands they have an effect on. */
 const SECTIONS: readonly { title: string; group: z.ZodRawShape; on: readonly CommandName[] }[] = [
-  { title: "Data", group: data, on: ["train", "eval"] },
-  { title: "Model", group: model, on: ["train", "eval"] },
+  { title: "Data", group: data, on: ["train", "eval", "probe", "preview"] },
+  { title: "Model", group: model, on: ["train", "eval", "probe", "preview"] },
   { title: "Objective", group: losses, on: ["train"] },
-  { title: "Views", group: views, on: ["train"] },
+  { title: "Views", group: views, on: ["train", "preview"] },
   { title: "Optimiser", group: optimizer, on: ["train"] },
-  { title: "Machine", group: machine, on: ["train", "eval"] },
-  { title: "Checkpoints and results", group: output, on: ["train", "eval"] },
+  { title: "Machine", group: machine, on: ["train", "eval", "probe", "preview"] },
+  { title: "Checkpoints and results", group: output, on: ["train", "eval", "probe", "preview", "export"] },
+  { title: "Output", group: { ...previewing, ...exporting }, on: ["preview", "export"] },
   { title: "Training run", group: run, on: ["train"] },
   { title: "Accepted, without effect", group: ignored, on: [] },
 ];
 
-/** All flags that a command accepts, in sections. */
+/** The flags without effect on commands that use only some of a section. */
+const WITHOUT_EFFECT: { readonly [K in CommandName]?: readonly string[] } = {
+  probe: [...Object.keys(model).filter((name) => name !== "maxpool1"), "num_nodes"],
+  preview: [
+    ...["batch_size", "num_workers"],
+    ...Object.keys(model).filter((name) => name !== "maxpool1" && name !== "n_bins"),
+    ...Object.keys(machine).filter((name) => name !== "seed"),
+    ...["results_path", "comment"],
+  ],
+};
+
+/** All flags that a command accepts, in sections; a section of which only some have an effect is two. */
 export function flagSections(command: CommandName): FlagSection[] {
-  const shape: z.ZodRawShape = { ...(command === "train" ? trainSchema : evalSchema).shape, ...ignored };
-  return SECTIONS.map(({ title, group, on }) => ({
-    title,
-    flags: Object.keys(group).filter((name) => name in shape)
-      .map((name) => ({ name, ...infoOf(shape[name] as z.ZodType) })),
-    effective: on.includes(command),
-  })).filter(({ flags }) => flags.length > 0);
+  const own: z.ZodRawShape = SCHEMAS[command].shape;
+  const shape: z.ZodRawShape = "dataset" in own ? { ...own, ...ignored } : own;
+  const isEffective = (name: string, on: readonly CommandName[]) =>
+    on.includes(command) && !WITHOUT_EFFECT[command]?.includes(name);
+  return SECTIONS.flatMap(({ title, group, on }) =>
+    [true, false].map((effective) => ({
+      title,
+      flags: Object.keys(group).filter((name) => name in shape && isEffective(name, on) === effective)
+        .map((name) => ({ name, ...infoOf(shape[name] as z.ZodType) })),
+      effective,
+    }))
+  ).filter(({ flags }) => flags.length > 0);
 }
 
 /** Settings as words of a command line; reading them gives the same settings. */

@@ -15,6 +15,8 @@ export interface CommandHelp {
   readonly description: string;
   /** Below the flags. */
   readonly more: string;
+  /** What follows the command, where it is not flags alone. */
+  readonly usage?: string;
 }
 
 const WRITING =
@@ -65,6 +67,60 @@ matter to learning are accepted, without effect.
 Example:
     deno task eval --dataset cifar10 --data_dir D --arch resnet18 --feat_dim 64 \\
       --ckpt_path R/last.ckpt`,
+  },
+  probe: {
+    summary: "Measure what a checkpoint's features are worth",
+    description:
+      "Extracts the features of all training and test images once, with the encoder frozen, and prints the test " +
+      "accuracies of a linear probe that is trained on them until it converges, of their nearest neighbours, and of " +
+      "the supervised head that the checkpoint holds.",
+    more: `
+${WRITING}
+The networks are as the checkpoint has them. The flags with which it was trained may stay on the
+command line.
+
+What is printed:
+  linear probe   logistic regression (L-BFGS) on standardised features; its weight decay is the one
+                 that does best on a tenth of the training images, held out
+  k-NN           k nearest training images by cosine, each voting with exp(cosine / 0.1)
+  online probe   the checkpoint's supervised head, as \`eval\` tests it
+
+Example:
+    deno task probe --dataset cifar10 --data_dir D --ckpt_path R/last.ckpt`,
+  },
+  preview: {
+    summary: "Show views and efference copies on a page",
+    description:
+      "Writes one HTML page, with all images inside, that shows what a training run sees of the first images of its " +
+      "first epoch: both crops, both views, and the matrix between them with its bins; with --ckpt_path also which " +
+      "bins the manipulation head predicts.",
+    more: `
+${WRITING}
+The flags of a training run may stay on the command line: with its --seed and view flags, the page
+shows the crops, flips and colours that the run draws.
+
+Examples:
+    deno task preview
+    deno task preview --dataset cifar10 --data_dir D --ckpt_path R/last.ckpt --count 8 -o P.html`,
+  },
+  export: {
+    summary: "Write a checkpoint's encoder for other programs",
+    description:
+      "Writes the encoder alone, under the names that torchvision's and timm's ResNets load strictly. What a name " +
+      "cannot say (the stem, the missing head, the lines of Python that load the file) is printed and kept in the " +
+      "file's metadata.",
+    more: `
+Examples:
+    deno task export --ckpt_path R/last.ckpt --to torchvision -o encoder.pth
+    deno task export --ckpt_path R/last.ckpt --to timm -o encoder.safetensors`,
+  },
+  inspect: {
+    summary: "Show what is in a .ckpt, .pt or .safetensors file",
+    description: "Prints a tree of names, types, shapes, sizes and settings. No weights are loaded.",
+    more: `
+Example:
+    deno task inspect R/last.ckpt`,
+    usage: "<file>",
   },
 };
 

@@ -11,18 +11,33 @@ import { infoOf } from "./flag.ts";
 import {
   type CommandName,
   evalSchema,
+  exportSchema,
   flagSections,
   type IgnoredFlag,
   isIgnored,
+  previewSchema,
+  probeSchema,
   toArguments,
   trainSchema,
 } from "./flags.ts";
-import type { Architecture, DatasetName, EvalSettings, TrainSettings } from "./settings.ts";
+import type {
+  Architecture,
+  DatasetName,
+  EvalSettings,
+  ExportSettings,
+  InspectSettings,
+  PreviewSettings,
+  ProbeSettings,
+  TrainSettings,
+} from "./settings.ts";
+
+/** A flag of any command. */
+type FlagName = keyof TrainSettings | keyof PreviewSettings | keyof ExportSettings | IgnoredFlag;
 
 /** Flags as they were given, by name: values as text from a command line, or as they are in `flags.json`. */
-export type GivenFlags = { readonly [K in keyof TrainSettings | IgnoredFlag]?: unknown };
+export type GivenFlags = { readonly [K in FlagName]?: unknown };
 
-/** What `train` and `eval` use instead of their defaults when no data set is named. */
+/** What commands use instead of their defaults, of the flags that they have, when no data set is named. */
 export const DEMONSTRATION: Partial<TrainSettings> = {
   dataset: "shapes",
   arch: "resnet18",
@@ -87,13 +102,61 @@ export function resolveTrain(given: GivenFlags): TrainSettings {
  */
 export function resolveEval(given: GivenFlags): EvalSettings {
   const flags = parse(evalSchema, withDefaults("eval", given));
-  if (flags.ckpt_path === "") throw new UsageError("Cannot evaluate: --ckpt_path must name a checkpoint");
+  needCheckpoint("evaluate", flags.ckpt_path);
   return { ...flags, ...fillIn(flags) };
+}
+
+/**
+ * The settings of a probe.
+ *
+ * @throws {UsageError} as {@linkcode resolveEval}
+ */
+export function resolveProbe(given: GivenFlags): ProbeSettings {
+  const flags = parse(probeSchema, withDefaults("probe", given));
+  needCheckpoint("probe", flags.ckpt_path);
+  return { ...flags, ...fillIn(flags) };
+}
+
+/**
+ * The settings of a preview.
+ *
+ * @throws {UsageError} as {@linkcode resolveTrain}
+ */
+export function resolvePreview(given: GivenFlags): PreviewSettings {
+  const flags = parse(previewSchema, withDefaults("preview", given));
+  return { ...flags, ...fillIn(flags) };
+}
+
+/**
+ * The settings of an export.
+ *
+ * @throws {UsageError} as {@linkcode resolveTrain}, and if there is nothing to export or nowhere to write it
+ */
+export function resolveExport(given: GivenFlags): ExportSettings {
+  const flags = parse(exportSchema, given);
+  needCheckpoint("export", flags.ckpt_path);
+  if (flags.output === "") throw new UsageError("Cannot export: --output must name the file to write");
+  return flags;
+}
+
+/**
+ * The settings of an inspection, from the words of the command line.
+ *
+ * @throws {UsageError} if they are not one
+ */
+export function resolveInspect(words: readonly string[]): InspectSettings {
+  if (words.length === 1 && words[0] !== "") return { file: words[0] };
+  throw new UsageError(`Cannot inspect ${words.length} files: name one .ckpt, .pt or .safetensors file`);
+}
+
+function needCheckpoint(action: string, path: string): void {
+  if (path === "") throw new UsageError(`Cannot ${action}: --ckpt_path must name a checkpoint`);
 }
 
 /** What a user should know about the flags that were given, one sentence each. */
 export function notesOn(command: CommandName, given: GivenFlags): string[] {
   const notes: string[] = [];
+  if (!hasDataset(command)) return notes;
   const isGiven = (name: string) => given[name as keyof GivenFlags] !== undefined;
   if (given.dataset === undefined) {
     const defaults = Object.entries(demonstration(command)).filter(([name]) => !isGiven(name));
@@ -114,6 +177,10 @@ export function notesOn(command: CommandName, given: GivenFlags): string[] {
     }
   }
   return notes;
+}
+
+function hasDataset(command: CommandName): boolean {
+  return flagSections(command).some(({ flags }) => flags.some(({ name }) => name === "dataset"));
 }
 
 /** What the demonstration sets of the flags that have an effect on `command`. */

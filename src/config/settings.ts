@@ -179,3 +179,35 @@ export interface EvalSettings
 
 /** Settings of `train`. */
 export interface TrainSettings extends EvalSettings, RunSettings {}
+
+/** What a file of an encoder can be written for. */
+export const EXPORT_TARGETS = ["safetensors", "torchvision", "timm"] as const;
+/** One of {@linkcode EXPORT_TARGETS}. */
+export type ExportTarget = typeof EXPORT_TARGETS[number];
+
+/** Settings of `probe`: those of `eval`, but the networks are as the checkpoint has them. */
+export type ProbeSettings = EvalSettings;
+
+/** Settings of `preview`: the networks are as the checkpoint has them, if there is one. */
+export interface PreviewSettings extends EvalSettings {
+  /** How many images are shown. */
+  readonly count: number;
+  /** The page to write. */
+  readonly output: string;
+}
+
+/** Settings of `export`. */
+export interface ExportSettings {
+  /** The checkpoint to take the encoder from. */
+  readonly ckpt_path: string;
+  /** Whom the file is for. */
+  readonly to: ExportTarget;
+  /** The file to write. */
+  readonly output: string;
+}
+
+/** Settings of `inspect`. */
+export interface InspectSettings {
+  /** The file to show. */
+  readonly file: string;
+}

@@ -1,0 +1,136 @@
+/**
+ * Views of images, the matrices between them, and what a manipulation head makes of them.
+ *
+ * @module
+ */
+
+import { COLOR_STEPS, drawViews, type ViewParameters, type ViewSettings } from "../augment/parameters.ts";
+import { makeViews } from "../augment/views.ts";
+import type { StoredModel } from "../run/stored_model.ts";
+import { manipulationBins } from "../ssl/manipulation.ts";
+import { noGrad } from "../torch/autograd.ts";
+import { fromTypedArray } from "../torch/create.ts";
+import { cat } from "../torch/functional.ts";
+import { scope } from "../torch/scope.ts";
+import type { Tensor } from "../torch/tensor.ts";
+import type { EntryFacts, PairFacts, ViewFacts } from "./facts.ts";
+import { dataUri } from "./picture.ts";
+import type { Sample } from "./samples.ts";
+
+/** How pairs are made. */
+export interface PairOptions {
+  /** How views are made. */
+  readonly views: ViewSettings;
+  /** What everything is drawn from, as for the first step of a run. */
+  readonly seed: number;
+  /** Bins for each entry of the matrix. */
+  readonly bins: number;
+  /** Predicts bins; null: nothing is predicted. */
+  readonly model: Pick<StoredModel, "encoder" | "manipulationHead"> | null;
+}
+
+/** Two views of each image with all that is known of them. */
+export async function makePairs(samples: readonly Sample[], options: PairOptions): Promise<PairFacts[]> {
+  const sizes = Int32Array.from(samples.flatMap(({ height, width }) => [height, width]));
+  const parameters = drawViews(options.views, sizes, { seed: options.seed, epoch: 0, step: 0, rank: 0 });
+  const { pixels, entries } = computePairs(samples, parameters, options);
+  const count = samples.length, { size } = options.views;
+  const viewFacts = async (i: number): Promise<ViewFacts> => ({
+    picture: await dataUri(pixels[i], size, size),
+    ...describeView(parameters, i),
+  });
+  return await Promise.all(samples.map(async ({ name, pixels, height, width }, i) => ({
+    name,
+    height,
+    width,
+    picture: await dataUri(pixels, height, width),
+    views: [await viewFacts(i), await viewFacts(count + i)] as const,
+    entries: entries[i],
+  })));
+}
+
+/** The views' pixels (2N, all a first, each (3, S, S)) and the entries of each matrix. */
+function computePairs(
+  samples: readonly Sample[],
+  parameters: ViewParameters,
+  { views: { size }, bins, model }: PairOptions,
+): { pixels: Uint8Array[]; entries: EntryFacts[][] } {
+  return noGrad(() =>
+    scope(() => {
+      // Images of different sizes cannot be one batch.
+      const made = samples.map(({ pixels, height, width }, i) =>
+        makeViews(fromTypedArray(pixels, [1, 3, height, width]), pairOf(parameters, i), size)
+      );
+      const [first, second] = [0, 1].map((view) =>
+        cat(made.map(({ views }) => views.slice(0, view, view + 1)))
+      );
+      const manipulation = cat(made.map(({ manipulation }) => manipulation));
+      const values = manipulation.toNumbers(), numbers = manipulationBins(manipulation, bins).toNumbers();
+      const predicted = predict(model, first, second);
+      return {
+        pixels: cat([first, second]).mul(255).round().to({ dtype: "uint8" }).unbind(0)
+          .map((view) => view.toTypedArray() as Uint8Array),
+        entries: samples.map((_, pair) =>
+          Array.from({ length: 6 }, (_, entry) => {
+            const at = 6 * pair + entry;
+            return { value: values[at], bin: numbers[at], probabilities: predicted?.[at] ?? null };
+          })
+        ),
+      };
+    })
+  );
+}
+
+/** The probabilities of the bins of each entry, entry by entry; null without a model. */
+function predict(model: PairOptions["model"], first: Tensor, second: Tensor): number[][] | null {
+  if (model === null) return null;
+  const [a, b] = model.encoder.forward(cat([first, second])).chunk(2);
+  const logits = model.manipulationHead!.forward(a, b), bins = logits.shape[1];
+  const flat = logits.softmax(1).permute(0, 2, 3, 1).toNumbers();
+  return Array.from({ length: flat.length / bins }, (_, i) => flat.slice(i * bins, (i + 1) * bins));
+}
+
+/** What is done to the two views of one image. */
+function pairOf(parameters: ViewParameters, image: number): ViewParameters {
+  const images = parameters.sizes.length / 2;
+  const both = <T extends Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
+    values: T,
+    width: number,
+  ): T => {
+    const pair = values.slice(0, 2 * width);
+    for (const [place, view] of [image, images + image].entries()) {
+      pair.set(values.subarray(view * width, (view + 1) * width), place * width);
+    }
+    return pair as T;
+  };
+  return {
+    sizes: parameters.sizes.slice(2 * image, 2 * image + 2),
+    crops: both(parameters.crops, 4),
+    flipped: both(parameters.flipped, 1),
+    jittered: both(parameters.jittered, 1),
+    order: both(parameters.order, 4),
+    factors: both(parameters.factors, 4),
+    gray: both(parameters.gray, 1),
+    sigma: parameters.sigma && both(parameters.sigma, 1),
+    solarized: parameters.solarized && both(parameters.solarized, 1),
+  };
+}
+
+/** How a view was made, in words. */
+function describeView(parameters: ViewParameters, view: number): Omit<ViewFacts, "picture"> {
+  const [top, left, height, width] = parameters.crops.subarray(4 * view, 4 * view + 4);
+  const factors = parameters.factors.subarray(4 * view, 4 * view + 4), changes: string[] = [];
+  for (const number of parameters.jittered[view] ? parameters.order.subarray(4 * view, 4 * view + 4) : []) {
+    const step = COLOR_STEPS[number], factor = factors[number];
+    changes.push(
+      step === "hue"
+        ? `hue ${factor < 0 ? "−" : "+"}${Math.abs(360 * factor).toFixed(0)}°`
+        : `${step} × ${factor.toFixed(2)}`,
+    );
+  }
+  const sigma = parameters.sigma?.[view] ?? 0, solarized = parameters.solarized?.[view] === 1;
+  if (parameters.gray[view]) changes.push("greyscale");
+  if (sigma > 0) changes.push(`blur σ ${sigma.toFixed(2)}`);
+  if (solarized) changes.push("solarised");
+  return { crop: { top, left, height, width }, flipped: parameters.flipped[view] === 1, changes, solarized };
+}

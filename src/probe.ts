@@ -1,0 +1,123 @@
+/**
+ * What a checkpoint's features are worth: a linear probe, nearest neighbours and the supervised head that learnt along,
+ * side by side.
+ *
+ * @module
+ */
+
+import type { ProbeSettings } from "./config/settings.ts";
+import type { PlainImages } from "./data/dataset.ts";
+import { openImages } from "./data/open.ts";
+import { extractFeatures, type LabelledFeatures } from "./probe/features.ts";
+import { type LinearProbeResult, tunedLinearProbe } from "./probe/linear_probe.ts";
+import { nearestNeighbours } from "./probe/nearest_neighbours.ts";
+import { resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { writeJson } from "./run/results.ts";
+import { loadModel, type StoredModel } from "./run/stored_model.ts";
+import type { Progress } from "./setup/progress.ts";
+import { autocast, noGrad } from "./torch/autograd.ts";
+import { dispose, scope } from "./torch/scope.ts";
+
+/** The numbers of neighbours, and the temperature of their votes: Wu et al., 2018, and a smaller number beside. */
+const NEIGHBOURS = { counts: [200, 20], temperature: 0.1 } as const;
+
+/** Test accuracies of one encoder, and what they were measured on. */
+export interface ProbeResult {
+  readonly linear: LinearProbeResult;
+  /** By the number of neighbours that vote. */
+  readonly neighbours: readonly { readonly count: number; readonly accuracy: number }[];
+  /** The supervised head's; null where the file has none for these classes. */
+  readonly online: number | null;
+  /** Width of the features. */
+  readonly features: number;
+  readonly trainImages: number;
+  readonly testImages: number;
+}
+
+/** Probes a checkpoint as the settings say. Writes its flags and results where they name a folder. */
+export async function probe(settings: ProbeSettings, progress: Progress): Promise<ProbeResult> {
+  const { ckpt_path, results_path, seed } = settings, device = resolveDevice(settings.gpus);
+  using model = loadModel(ckpt_path, device, settings.maxpool1);
+  await using train = await openImages(settings, "train");
+  await using test = await openImages(settings, "test");
+  const classes = train.classes.length;
+  for (const note of train.notes.splice(0)) progress.say(note);
+  const known = await featuresOf(train, model, settings, progress);
+  const asked = await featuresOf(test, model, settings, progress);
+  progress.say("Training the linear probe");
+  const linear = tunedLinearProbe(known, asked, classes, { seed });
+  const accuracies = nearestNeighbours(known, asked, classes, NEIGHBOURS);
+  const result: ProbeResult = {
+    linear,
+    neighbours: NEIGHBOURS.counts.map((count, i) => ({ count, accuracy: accuracies[i] })),
+    online: model.classes === classes ? onlineAccuracy(model, asked, settings) : null,
+    features: known.features.shape[1],
+    trainImages: known.labels.numel,
+    testImages: asked.labels.numel,
+  };
+  dispose([...Object.values(known), ...Object.values(asked)]);
+  if (results_path !== "") {
+    writeJson(results_path, "probe_flags.json", settings);
+    writeJson(results_path, "probe_results.json", result);
+  }
+  return result;
+}
+
+async function featuresOf(
+  images: PlainImages,
+  { encoder }: StoredModel,
+  settings: ProbeSettings,
+  progress: Progress,
+): Promise<LabelledFeatures> {
+  const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
+  return await extractFeatures(images, (batch) => autocast(device, precision, () => encoder.forward(batch)), {
+    device,
+    batchSize: settings.batch_size,
+    onProgress: (done) => progress.step(`Features of ${images.count} images`, done / images.count),
+  });
+}
+
+/** What `eval` would find: the head in the same precision. */
+function onlineAccuracy(
+  { supervisedHead }: StoredModel,
+  { features, labels }: LabelledFeatures,
+  settings: ProbeSettings,
+): number {
+  const { device } = features, precision = resolvePrecision(settings.precision, device);
+  return noGrad(() =>
+    scope(() => {
+      const scores = autocast(device, precision, () => supervisedHead!.forward(features));
+      return scores.float().argmax(1).eq(labels).sum().item() / labels.numel;
+    })
+  );
+}
+
+/** The accuracies of a probe, each labelled. */
+export function describeProbe(result: ProbeResult): string {
+  const { linear, neighbours, online, features, trainImages, testImages } = result;
+  const { weightDecay, trainAccuracy, training } = linear;
+  const rows: [label: string, accuracy: number | null, remark: string][] = [
+    [
+      "linear probe",
+      linear.accuracy,
+      `weight decay ${weightDecay.toPrecision(1)}, ${training.iterations} iterations, ` +
+      `${trainAccuracy.toFixed(4)} on the training images`,
+    ],
+    ...neighbours.map(({ count, accuracy }): [string, number, string] => [
+      `k-NN, k = ${count}`,
+      accuracy,
+      `cosine, temperature ${NEIGHBOURS.temperature}`,
+    ]),
+    [
+      "online probe",
+      online,
+      online === null ? "the checkpoint has none for these classes" : "supervised head",
+    ],
+  ];
+  return [
+    `${features} features, ${trainImages} training and ${testImages} test images; test accuracies:`,
+    ...rows.map(([label, accuracy, remark]) =>
+      `  ${label.padEnd(14)}  ${accuracy?.toFixed(4) ?? "none  "}  (${remark})`
+    ),
+  ].join("\n");
+}
