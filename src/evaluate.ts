@@ -10,7 +10,7 @@ import type { EvalSettings } from "./config/settings.ts";
 import type { PlainBatch, PlainImages } from "./data/dataset.ts";
 import { openImages } from "./data/open.ts";
 import { buildModel } from "./run/build.ts";
-import { resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { layoutFor, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
 import { loadWeights, partOf } from "./run/saved_run.ts";
 import type { Stec } from "./ssl/stec.ts";
@@ -78,7 +78,10 @@ export async function test(model: Stec, images: PlainImages, options: TestOption
 export async function evaluate(settings: EvalSettings, note: (text: string) => void): Promise<TestResult> {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   await using images = await openImages(settings, "test");
-  using model = buildModel(settings, images.classes.length, settings.seed).to({ device });
+  using model = buildModel(settings, images.classes.length, settings.seed).to({
+    device,
+    memoryFormat: layoutFor(device),
+  });
   loadClassifier(model, settings.ckpt_path);
   const result = await test(model, images, { device, precision, batchSize: settings.batch_size });
   images.notes.forEach(note);

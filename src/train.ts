@@ -9,12 +9,13 @@ import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
 import { messageOf } from "./errors.ts";
 import { test, type TestResult } from "./evaluate.ts";
+import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
 import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
 import { RunLog } from "./run/log.ts";
-import { resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { allowTf32, layoutFor, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
 import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
@@ -42,7 +43,7 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
     warmupEpochs: settings.warmup_epochs,
   });
   const learner = buildLearner(settings, source);
-  using _model = learner.model, _optimizer = learner.optimizer;
+  using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
   const schedule = buildSchedule(settings, plan);
   const checkpoints = new Checkpoints(settings, learner, plan);
   let steps = checkpoints.start();
@@ -82,7 +83,14 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
         );
         continue;
       }
-      if (logs) log.write(place, steps, { ...metrics, learning_rate: learningRate, ...log.speed });
+      if (logs) {
+        log.write(place, steps, {
+          ...metrics,
+          learning_rate: learningRate,
+          ...log.speed,
+          ...machineMetrics(learner),
+        });
+      }
     } else pending?.values[Symbol.dispose]();
     log.step(place, waited);
     const validation = epochEnds ? await validate(learner, source) : null;
@@ -146,15 +154,20 @@ function sourceOptions(settings: TrainSettings): BatchSourceOptions {
 }
 
 function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
-  const device = resolveDevice(settings.gpus);
-  const model = buildModel(settings, source.classes, settings.seed).to({ device });
+  const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
+  allowTf32(settings.tf32, device);
+  const model = buildModel(settings, source.classes, settings.seed).to({
+    device,
+    memoryFormat: layoutFor(device),
+  });
   if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
   return {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
     objective: objectiveOf(settings),
     device,
-    precision: resolvePrecision(settings.precision, device),
+    precision,
+    scaler: precision === "float16" ? new GradScaler(device) : undefined,
   };
 }
 

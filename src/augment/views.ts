@@ -7,14 +7,13 @@
  */
 
 import { autocast } from "../torch/autograd.ts";
-import { empty, fromTypedArray } from "../torch/create.ts";
+import { empty, upload } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { blurKernelSize, gaussianBlur } from "./blur.ts";
 import { blend_, grayscale_, shiftHue_ } from "./color.ts";
 import { resizedCrop } from "./crop.ts";
 import { relativeManipulation, viewMatrices } from "./efference.ts";
-import { flipLeftRight } from "./flip.ts";
 import { firstViews, type ViewParameters } from "./parameters.ts";
 import { BLENDS, BOX, COLUMNS, type Group, planViews, TURN } from "./plan.ts";
 import { solarize } from "./solarize.ts";
@@ -63,10 +62,10 @@ export function makeFirstViews(
 }
 
 /**
- * Makes views of crops that were cut out and resized before, for instance where images are decoded: flips, changes
- * colours, blurs and solarises as the parameters say.
+ * Makes views of crops that were cut out, resized and flipped before, where images are decoded: changes colours, blurs and
+ * solarises as the parameters say.
  *
- * @param crops (2N, 3, S, S), uint8, not flipped yet, first all views a, then all b
+ * @param crops (2N, 3, S, S), uint8, first all views a, then all b
  * @param parameters those that the crops were cut by, with the size of each image
  */
 export function makeViewsOfCrops(crops: Tensor, parameters: ViewParameters): Views {
@@ -82,8 +81,8 @@ function pairsOf(views: Tensor, parameters: ViewParameters): Views {
   const { device } = views, { solarized } = parameters;
   return {
     views,
-    manipulation: manipulationOf(parameters).to({ device }),
-    solarized: solarized && fromTypedArray(solarized, undefined, "bool").to({ device }),
+    manipulation: manipulationOf(parameters, device),
+    solarized: solarized && upload(solarized, device, undefined, "bool"),
   };
 }
 
@@ -106,8 +105,7 @@ function viewsOfCrops(crops: Tensor, parameters: ViewParameters): Tensor {
     throw new RangeError(`Cannot make views: crops must be square, they are ${size} x ${width}`);
   }
   return viewsFrom(parameters, crops.device, size, size * size, (chunk) => {
-    const flipped = chunk.table.select(1, BOX.end - 1).gt(0);
-    chunk.out.copy_(flipLeftRight(crops.indexSelect(0, chunk.views), flipped)).div_(255);
+    chunk.out.copy_(crops.indexSelect(0, chunk.views)).div_(255);
   });
 }
 
@@ -145,8 +143,8 @@ function coloredViews(
 ): Tensor {
   const { groups, viewOfRow, rowOfView, table } = planViews(parameters), count = viewOfRow.length;
   const sorted = empty([count, 3, size, size], { device });
-  const views = fromTypedArray(viewOfRow).to({ device });
-  const numbers = fromTypedArray(table, [count, COLUMNS]).to({ device });
+  const views = upload(viewOfRow, device);
+  const numbers = upload(table, device, [count, COLUMNS]);
   inChunks(0, count, most, (start, end) =>
     cut({
       views: views.slice(0, start, end),
@@ -159,7 +157,9 @@ function coloredViews(
       if (end > group.grayStart) grayscale_(sorted.slice(0, Math.max(start, group.grayStart), end));
     });
   }
-  return sorted.indexSelect(0, fromTypedArray(rowOfView).to({ device }));
+  // Without colour changes they never left their places.
+  if (rowOfView.every((row, view) => row === BigInt(view))) return sorted;
+  return sorted.indexSelect(0, upload(rowOfView, device));
 }
 
 /** Calls `body` for the rows from `start` to `end`, at most so many at once, each time in a scope of its own. */
@@ -202,16 +202,16 @@ function changeSome_(
   const chosen = BigInt64Array.from(strength.keys().filter((i) => strength[i] > 0).map(BigInt));
   inChunks(0, chosen.length, most, (start, end) => {
     const part = chosen.slice(start, end);
-    const rows = fromTypedArray(part).to({ device });
-    const strengths = fromTypedArray(Float32Array.from(part, (i) => strength[Number(i)])).to({ device });
+    const rows = upload(part, device);
+    const strengths = upload(Float32Array.from(part, (i) => strength[Number(i)]), device);
     views.indexCopy_(0, rows, change(views.indexSelect(0, rows), strengths));
   });
 }
 
-function manipulationOf({ crops, flipped, sizes }: ViewParameters): Tensor {
+function manipulationOf({ crops, flipped, sizes }: ViewParameters, device: string): Tensor {
   const matrices = viewMatrices(crops, flipped, sizes), half = matrices.length / 2;
   const manipulation = relativeManipulation(matrices.subarray(0, half), matrices.subarray(half));
-  return fromTypedArray(manipulation, [sizes.length / 2, 2, 3]);
+  return upload(manipulation, device, [sizes.length / 2, 2, 3]);
 }
 
 function checkImages(images: Tensor, wanted: number, found: number): void {

@@ -172,6 +172,7 @@ const run = {
   keep: flag(whole({ min: 1 }), 2, "How many of the newest checkpoints stay, besides the best"),
   on_nan: flag(choice(ON_NAN), "stop", "If the loss is not finite: stop, or go back to the last checkpoint"),
   log_every: flag(whole({ min: 1 }), 10, "Steps between two entries in the log"),
+  tf32: flag(present(), false, "Let a GPU round what it multiplies in float32 to TF32, which is faster"),
 } satisfies Flags<RunSettings>;
 
 /** Flags of the reference's program that do nothing here. */

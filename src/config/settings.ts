@@ -164,6 +164,8 @@ export interface RunSettings {
   readonly on_nan: OnNan;
   /** Steps between two entries in the log. */
   readonly log_every: number;
+  /** Whether a GPU may round what it multiplies in float32 to TF32. */
+  readonly tf32: boolean;
 }
 
 /** Settings of `eval`: the flags of `train` with other defaults, without what steers a training run. */

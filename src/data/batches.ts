@@ -7,7 +7,7 @@
 import { type DrawKey, drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
 import { makeFirstViews, makeViews } from "../augment/views.ts";
 import type { Batch, LabelledViews } from "../ssl/stec.ts";
-import { borrowTypedArray, fromTypedArray } from "../torch/create.ts";
+import { borrowTypedArray, fromTypedArray, upload } from "../torch/create.ts";
 import { keep, scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { ImageDataset } from "./dataset.ts";
@@ -146,7 +146,7 @@ class DeviceImages implements Disposable {
     const images = this.#images, labels = this.#labels, [count, , height, width] = images.shape;
     const numbers = Int32Array.from(picked, (number) => number % count);
     const parameters = drawViews(settings, equalSizes(numbers.length, height, width), key, firstPlace);
-    const index = () => fromTypedArray(numbers).to({ device: images.device });
+    const index = () => upload(numbers, images.device);
     return {
       pairs: (): Batch => {
         const rows = index(), made = makeViews(images, parameters, settings.size, rows);

@@ -8,7 +8,7 @@ import { type DrawKey, drawViews } from "../augment/parameters.ts";
 import { makeFirstViewsOfCrops, makeViewsOfCrops } from "../augment/views.ts";
 import { Random } from "../random.ts";
 import type { Batch, LabelledViews } from "../ssl/stec.ts";
-import { borrowTypedArray, fromTypedArray } from "../torch/create.ts";
+import { borrowTypedArray, upload } from "../torch/create.ts";
 import { Ahead } from "./ahead.ts";
 import {
   type BatchPlace,
@@ -117,7 +117,10 @@ class Part {
   #toBatch(crops: Crops, key: DrawKey): Batch | LabelledViews {
     const { views: settings, linear, device } = this.#options, { size } = settings;
     const count = crops.pixels.length / (3 * size * size);
-    const pixels = borrowTypedArray(crops.pixels, [count, 3, size, size]).to({ device });
+    const shape = [count, 3, size, size];
+    const pixels = device === "cpu"
+      ? borrowTypedArray(crops.pixels, shape)
+      : upload(crops.pixels, device, shape);
     const parameters = drawViews(settings, crops.sizes, key), labels = this.#labelsOf(crops.picked);
     const batch = linear
       ? { views: makeFirstViewsOfCrops(pixels, parameters), labels: labels! }
@@ -129,7 +132,7 @@ class Part {
   #labelsOf(picked: Uint32Array) {
     const { labels } = this.#files, { device } = this.#options;
     if (labels === undefined) return null;
-    return fromTypedArray(Int32Array.from(picked, (file) => labels[file])).to({ dtype: "int64", device });
+    return upload(Int32Array.from(picked, (file) => labels[file]), device).to({ dtype: "int64" });
   }
 }
 

@@ -108,14 +108,24 @@ export class GradScaler implements Disposable {
     return { ...this.#settings, scale: this.#scale.item(), _growth_tracker: this.#tracker.item() };
   }
 
-  /** Goes on where a saved scaler was. */
-  load(state: GradScalerState): void {
-    for (const [name, value] of Object.entries(state)) {
-      const least = name.startsWith("_") ? 0 : Number.MIN_VALUE;
-      if (!(Number.isFinite(value) && value >= least)) {
-        throw new RangeError(`Cannot continue: the gradient scaler's ${name} is ${value} in the checkpoint`);
-      }
-    }
+  /**
+   * Goes on where a saved scaler was.
+   *
+   * @throws {RangeError} if a number of the state is missing or makes no sense
+   */
+  load(saved: { readonly [K in keyof GradScalerState]?: unknown }): void {
+    const number = (name: keyof GradScalerState): number => {
+      const value = saved[name], least = name === "_growth_tracker" ? 0 : Number.MIN_VALUE;
+      if (typeof value === "number" && Number.isFinite(value) && value >= least) return value;
+      throw new RangeError(`Cannot continue: the gradient scaler's ${name} is ${value} in the checkpoint`);
+    };
+    const state = {
+      scale: number("scale"),
+      growth_factor: number("growth_factor"),
+      backoff_factor: number("backoff_factor"),
+      growth_interval: number("growth_interval"),
+      _growth_tracker: number("_growth_tracker"),
+    };
     this.#settings = state;
     noGrad(() =>
       scope(() => {

@@ -5,23 +5,66 @@
  */
 
 import type { Precision } from "../config/settings.ts";
+import { UsageError } from "../errors.ts";
+import {
+  cudaDeviceCount,
+  cudaMemory,
+  describeCudaDevice,
+  gpuNumber,
+  setCudaDevice,
+  setCudnnBenchmark,
+  setTf32,
+} from "../torch/cuda.ts";
 import type { DType } from "../torch/dtype.ts";
+import { manifest } from "../torch/library.ts";
+import type { MemoryFormat } from "../torch/tensor.ts";
+import type { Metrics } from "./log.ts";
+import type { Learner } from "./step.ts";
 
 /**
- * The device for the number of GPUs that was asked for.
+ * The device for the number of GPUs that was asked for, made ready: cuDNN tries what is fastest, TF32 is off. Call it
+ * before anything is computed, for it loads CUDA.
  *
+ * @param localRank this process among those of the machine: each takes a GPU of its own
  * @throws {Error} if there are not so many
  */
-export function resolveDevice(gpus: number | "auto"): string {
-  if (gpus === "auto" || gpus === 0) return "cpu";
-  throw new Error(`Cannot use ${gpus} GPUs: none was found; --gpus 0 computes on the CPU`);
+export function resolveDevice(gpus: number | "auto", localRank: number = 0): string {
+  if (gpus === 0) return "cpu";
+  const found = cudaDeviceCount({ sure: gpus !== "auto" });
+  if (found === 0 && gpus === "auto") return "cpu";
+  if (gpus !== "auto" && gpus > found) {
+    const why = found > 0 ? `there are ${found}` : manifest.cudaMissing ?? "none was found";
+    throw new Error(`Cannot use ${gpus} GPUs: ${why}; --gpus 0 computes on the CPU`);
+  }
+  const device = `cuda:${localRank}`;
+  setCudaDevice(device);
+  setCudnnBenchmark(true);
+  setTf32(false);
+  return device;
 }
 
-/** The 16-bit type that convolutions work in, null for float32. On a CPU float32 unless another is asked for. */
+/**
+ * Lets a GPU round float32 to TF32 where that is asked for.
+ *
+ * @throws {UsageError} on the CPU
+ */
+export function allowTf32(tf32: boolean, device: string): void {
+  if (!tf32) return;
+  if (gpuNumber(device) === null) {
+    throw new UsageError("Cannot use --tf32 on the CPU: only NVIDIA's GPUs have TF32");
+  }
+  setTf32(true);
+}
+
+/**
+ * The 16-bit type that convolutions work in, null for float32. Unless another is asked for, float32 on a CPU, on a GPU
+ * bfloat16 where it has that and else float16.
+ */
 export function resolvePrecision(precision: Precision, device: string): DType | null {
   switch (precision) {
     case "auto":
-      return device === "cpu" ? null : "bfloat16";
+      if (gpuNumber(device) === null) return null;
+      return describeCudaDevice(device).bfloat16 ? "bfloat16" : "float16";
     case "fp32":
       return null;
     case "bf16":
@@ -30,4 +73,25 @@ export function resolvePrecision(precision: Precision, device: string): DType | 
       if (device === "cpu") throw new Error("Cannot train in fp16 on the CPU: use --precision bf16 or fp32");
       return "float16";
   }
+}
+
+/** The order in memory of weights, which activations follow: GPUs convolve fastest with the channels last. */
+export function layoutFor(device: string): MemoryFormat {
+  return gpuNumber(device) === null ? "contiguous" : "channels_last";
+}
+
+/** Metrics of the machine that the log adds: a GPU's memory in bytes, and what the gradient scaler does. */
+export function machineMetrics({ device, scaler }: Pick<Learner, "device" | "scaler">): Metrics {
+  const metrics: Record<string, number> = {};
+  if (gpuNumber(device) !== null) {
+    const memory = cudaMemory(device);
+    metrics.gpu_memory = memory.allocated;
+    metrics.gpu_memory_peak = memory.peakAllocated;
+    metrics.gpu_memory_reserved = memory.reserved;
+  }
+  if (scaler !== undefined) {
+    metrics.gradient_scale = scaler.state().scale;
+    metrics.skipped_steps = scaler.skipped;
+  }
+  return metrics;
 }

@@ -48,6 +48,7 @@ export function saveRun(
     hyperParameters: settings as unknown as { [name: string]: Plain },
     optimizerStates: saveOptimizer(learner.optimizer, learningRate),
     lrSchedulers: [{ last_epoch: state.steps, _step_count: state.steps + 1, _last_lr: [learningRate] }],
+    ...(learner.scaler && { scaler: { ...learner.scaler.state() } }),
     callbacks: { ModelCheckpoint: { monitor: "val/loss", mode: "min", best_model_score: state.bestScore } },
     stec: { best_score: state.bestScore, seed: settings.seed },
   };
@@ -60,6 +61,7 @@ export function continueRun(path: string, learner: Learner): RunState {
   const checkpoint = parseLightning(file.root);
   loadWeights(path, learner.model, checkpoint.stateDict);
   loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
+  if (checkpoint.scaler !== undefined) learner.scaler?.load(checkpoint.scaler);
   const best = checkpoint.stec?.best_score;
   return {
     steps: checkpoint.globalStep,

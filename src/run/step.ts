@@ -5,6 +5,7 @@
  */
 
 import type { BatchSource, Prepared } from "../data/batches.ts";
+import type { GradScaler } from "../optim/grad_scaler.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { LinearLosses, Losses, ObjectiveOptions, Stec } from "../ssl/stec.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
@@ -22,6 +23,8 @@ export interface Learner {
   readonly device: string;
   /** The 16-bit type that convolutions work in; null: float32. */
   readonly precision: DType | null;
+  /** Scales the gradients in float16; left out: nothing does. */
+  readonly scaler?: GradScaler;
 }
 
 /** The reported names of the losses' entries. */
@@ -80,11 +83,20 @@ export function trainStep(learner: Learner, prepared: Prepared, learningRate: nu
     learner.model.zeroGrad();
     const losses = compute(learner, prepared);
     if (learner.device !== "cpu" || Number.isFinite(losses.loss.item())) {
-      losses.loss.backward();
-      learner.optimizer.step(learningRate);
+      learn(learner, losses.loss, learningRate);
     }
     return pend(losses);
   });
+}
+
+function learn({ optimizer, scaler }: Learner, loss: Tensor, learningRate: number): void {
+  if (scaler === undefined) {
+    loss.backward();
+    optimizer.step(learningRate);
+  } else {
+    scaler.scale(loss).backward();
+    scaler.step(optimizer, learningRate);
+  }
 }
 
 /** Computes a batch's losses for what happens on the way; nothing is learnt. */

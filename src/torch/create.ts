@@ -78,6 +78,21 @@ export function borrowTypedArray(
   return new Tensor(handle);
 }
 
+/**
+ * A tensor on a device with a copy of a typed array's elements. The copy to a GPU goes through page-locked memory, so that
+ * neither waits for the other.
+ */
+export function upload(
+  array: TypedArray,
+  device: string,
+  shape: readonly number[] = [array.length],
+  dtype: DType = dtypeOf(array),
+): Tensor {
+  if (!device.startsWith("cuda")) return moved(fromTypedArray(array, shape, dtype), undefined, device);
+  using pageable = borrowTypedArray(array, shape, dtype), pinned = pageable.pinMemory();
+  return pinned.to({ device, nonBlocking: true });
+}
+
 /** Lets go of the arrays that libtorch no longer uses and returns how many it still does. */
 export function returnBorrowed(): number {
   if (borrowed.size === 0) return 0;
@@ -140,11 +155,11 @@ function moved(source: Tensor, dtype: DType | undefined, device: string | undefi
   if ((dtype === undefined || dtype === source.dtype) && (device === undefined || device === "cpu")) {
     return source;
   }
-  try {
-    return source.to({ dtype, device });
-  } finally {
-    source[Symbol.dispose]();
-  }
+  using _source = source;
+  if (!device?.startsWith("cuda")) return source.to({ dtype, device });
+  // Converted here and sent from page-locked memory, so that the GPU is not waited for.
+  using converted = source.to({ dtype }), pinned = converted.pinMemory();
+  return pinned.to({ device, nonBlocking: true });
 }
 
 function create(

@@ -6,6 +6,7 @@ import {
   plainOf,
 } from "../../src/checkpoint/lightning.ts";
 import { checkNames } from "../../src/checkpoint/names.ts";
+import { PickleFloat } from "../../src/checkpoint/pickle.ts";
 import { PickleGlobal, PickleObject } from "../../src/checkpoint/pickle_values.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
@@ -36,6 +37,24 @@ Deno.test("lightning: what is written comes back, our own state too", () => {
     using file = readCheckpoint(path);
     assert.deepEqual(comparable(parseLightning(file.root)), comparable(sampleCheckpoint()));
     assert.deepEqual(Deno.readFileSync(path), Deno.readFileSync(fixture("written_lightning.ckpt")));
+  });
+});
+
+Deno.test("lightning: a gradient scaler's state comes back, with floats where PyTorch has them", () => {
+  const scaler = {
+    scale: 65536,
+    growth_factor: 2,
+    backoff_factor: 0.5,
+    growth_interval: 2000,
+    _growth_tracker: 7,
+  };
+  inFolder((folder) => {
+    const path = `${folder}/last.ckpt`, tree = lightningTree({ ...sampleCheckpoint(), scaler });
+    writeCheckpoint(path, tree);
+    using file = readCheckpoint(path);
+    assert.deepEqual(parseLightning(file.root).scaler, scaler);
+    const saved = (tree as Record<string, Record<string, unknown>>).native_amp_scaling_state;
+    assert.deepEqual([saved.scale, saved.growth_interval], [new PickleFloat(65536), 2000]);
   });
 });
 

@@ -73,6 +73,7 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     keep: whole(1),
     on_nan: fc.constantFrom(...ON_NAN),
     log_every: whole(1),
+    tf32: fc.boolean(),
   }).map((settings) => ({
     ...settings,
     download: settings.download && ["cifar10", "cifar100", "stl10"].includes(settings.dataset),
