@@ -12,12 +12,14 @@ import { call } from "../torch/operator.ts";
 import { scope } from "../torch/scope.ts";
 import { type DecodedRegion, TurboJpeg } from "./turbojpeg.ts";
 
-/** A part of an image that is scaled, antialiased as Pillow does, and of which the square in the middle is taken. */
+/** A part of an image that is scaled, antialiased as in Pillow, and of which the square in the middle is taken. */
 export interface Cut extends Crop {
   /** The height and width that it is scaled to. */
   readonly scaled: readonly [height: number, width: number];
   /** Whether the image may not be reduced while it is decoded, which changes pixels by a level or two. */
   readonly exact: boolean;
+  /** Whether the result is flipped left-right. */
+  readonly flipped: boolean;
 }
 
 /** What is cut out of images: the views of a training step, or the middle of them as they are tested on. */
@@ -56,6 +58,7 @@ function middleCut(height: number, width: number, size: number): Cut {
     left: (width - crop.width) / 2,
     scaled: [scale(crop.height), scale(crop.width)],
     exact: true,
+    flipped: false,
   };
 }
 
@@ -167,7 +170,8 @@ function scaleCuts(
         .slice(3, cut.left - left, cut.left - left + cut.width);
       const scaled = call("aten::_upsample_bilinear2d_aa", part, cut.scaled, false, undefined, undefined);
       const [y, x] = cut.scaled.map((length) => halfToEven(length - size));
-      scaled.slice(2, y, y + size).slice(3, x, x + size).copyTo(out[i]);
+      const square = scaled.slice(2, y, y + size).slice(3, x, x + size);
+      (cut.flipped ? square.flip(3) : square).copyTo(out[i]);
     });
   });
 }

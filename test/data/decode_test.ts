@@ -27,15 +27,34 @@ function difference(a: Bytes, b: Bytes): [largest: number, mean: number] {
 }
 
 /** A square of an image, not scaled. */
-async function square(decoder: Decoder, bytes: Bytes, top: number, left: number, size: number): Promise<Bytes> {
+async function square(
+  decoder: Decoder,
+  bytes: Bytes,
+  top: number,
+  left: number,
+  size: number,
+): Promise<Bytes> {
   const out = new Uint8Array(3 * size * size);
-  const cut: Cut = { top, left, height: size, width: size, scaled: [size, size], exact: true };
+  const cut: Cut = {
+    top,
+    left,
+    height: size,
+    width: size,
+    scaled: [size, size],
+    exact: true,
+    flipped: false,
+  };
   await decoder.cut(bytes, () => [cut], size, [out]);
   return out;
 }
 
 /** The same square of planes. */
-function squareOf({ pixels, shape }: ReturnType<typeof pillow>, top: number, left: number, size: number): Bytes {
+function squareOf(
+  { pixels, shape }: ReturnType<typeof pillow>,
+  top: number,
+  left: number,
+  size: number,
+): Bytes {
   const [, height, width] = shape;
   return Uint8Array.from({ length: 3 * size * size }, (_, i) => {
     const plane = Math.floor(i / size / size), y = Math.floor(i / size) % size, x = i % size;
@@ -88,6 +107,7 @@ Deno.test("decode: crops are scaled as torchvision's RandomResizedCrop does", as
         ...{ top, left, height, width },
         scaled: [size, size],
         exact: false,
+        flipped: false,
       }));
     assert.deepEqual(await decoder.cut(bytes, plan, size, out), [62, 83]);
     crops.forEach((_, i) => {
