@@ -70,10 +70,11 @@ export function gpuNumber(device: string): number | null {
   return match && Number(match[1] ?? 0);
 }
 
-function numbered(device: string): number {
+/** The library and the number of a GPU. */
+function onGpu(device: string): [native: Symbols, gpu: number] {
   const number = gpuNumber(device);
   if (number === null) throw new RangeError(`Cannot use ${device} as a GPU: wanted cuda or cuda:N`);
-  return number;
+  return [cuda(), number];
 }
 
 /**
@@ -102,22 +103,24 @@ export interface CudaDevice {
 
 /** Describes a GPU. */
 export function describeCudaDevice(device: string): CudaDevice {
-  const number = numbered(device);
+  const [native, gpu] = onGpu(device);
   const { major, minor, ...rest } = JSON.parse(
-    readText((out, capacity) => check(cuda().stec_cuda_describe(number, out, capacity), "describe a GPU")),
+    readText((out, capacity) => check(native.stec_cuda_describe(gpu, out, capacity), "describe a GPU")),
   );
   return { ...rest, capability: [major, minor], bfloat16: major >= 8 };
 }
 
 /** Makes a GPU the one that `cuda` without a number means. */
 export function setCudaDevice(device: string): void {
-  check(cuda().stec_cuda_set_device(numbered(device)), "choose a GPU");
+  const [native, gpu] = onGpu(device);
+  check(native.stec_cuda_set_device(gpu), "choose a GPU");
 }
 
 /** Waits until a GPU has done all that it was asked to; on the CPU there is nothing to wait for. */
 export function synchronize(device: string): void {
-  const number = gpuNumber(device);
-  if (number !== null) check(cuda().stec_cuda_synchronize(number), "wait for a GPU");
+  if (device === "cpu") return;
+  const [native, gpu] = onGpu(device);
+  check(native.stec_cuda_synchronize(gpu), "wait for a GPU");
 }
 
 /** The memory that libtorch uses on a GPU, in bytes. */
@@ -134,9 +137,9 @@ export interface CudaMemory {
 
 /** The memory that libtorch uses on a GPU. Does not wait for it. */
 export function cudaMemory(device: string): CudaMemory {
-  const numbers = new Float64Array(4);
+  const [native, gpu] = onGpu(device), numbers = new Float64Array(4);
   check(
-    cuda().stec_cuda_memory(numbered(device), new Uint8Array(numbers.buffer), numbers.byteLength),
+    native.stec_cuda_memory(gpu, new Uint8Array(numbers.buffer), numbers.byteLength),
     "read a GPU's memory statistics",
   );
   const [allocated, peakAllocated, reserved, peakReserved] = numbers;
@@ -145,7 +148,8 @@ export function cudaMemory(device: string): CudaMemory {
 
 /** Counts the most memory from now on. */
 export function resetCudaPeak(device: string): void {
-  check(cuda().stec_cuda_reset_peak(numbered(device)), "reset a GPU's memory statistics");
+  const [native, gpu] = onGpu(device);
+  check(native.stec_cuda_reset_peak(gpu), "reset a GPU's memory statistics");
 }
 
 /** Gives memory that no tensor uses back to the GPUs. */

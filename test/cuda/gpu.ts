@@ -1,0 +1,20 @@
+/**
+ * Tests that need a GPU.
+ *
+ * @module
+ */
+
+import { resolveDevice } from "../../src/run/machine.ts";
+import { cudaDeviceCount } from "../../src/torch/cuda.ts";
+
+/** STEC_TEST_DEVICE=cpu runs the tests on the CPU all the same, to test the tests. */
+const device = Deno.env.get("STEC_TEST_DEVICE") ?? (cudaDeviceCount() > 0 ? resolveDevice(1) : null);
+
+/** Whether there is a GPU. */
+export const hasGpu: boolean = device?.startsWith("cuda") ?? false;
+
+/** A test that needs a GPU; without one it is skipped, and its name says so. */
+export function gpuTest(name: string, body: (device: string) => void): void {
+  if (device !== null) Deno.test(name, () => body(device));
+  else Deno.test.ignore(`${name} (skipped: no GPU)`, () => {});
+}
