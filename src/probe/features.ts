@@ -47,8 +47,9 @@ export async function extractFeatures(
   const labels = keep(empty([images.count], { dtype: "int64", device }));
   let features: Tensor | undefined, done = 0;
   for await (const batch of images.batches(batchSize)) {
-    const start = done;
-    done += batch.shape[0];
+    const [count] = batch.shape, start = done;
+    if (count === 0) continue;
+    done += count;
     scope(() => {
       const part = noGrad(() => encode(toImages(batch, device)).float());
       // In place from the beginning: joining the parts at the end would take the memory twice.
