@@ -29,19 +29,8 @@ Deno.test("stored model: an exported encoder gives the same features, with the m
   writeModel(path);
   using whole = loadModel(path, "cpu", false);
   // As `export` writes it for torchvision, which only knows wider ones: the encoder alone, without settings.
-  writeCheckpoint(
-    exported,
-    new Map(
-      [...whole.encoder.stateDict()].filter(([name]) => !name.startsWith("fc.")).map(([name, tensor]) => [
-        name,
-        {
-          dtype: tensor.dtype,
-          shape: tensor.shape,
-          read: () => new Uint8Array(tensor.toTypedArray().buffer),
-        },
-      ]),
-    ),
-  );
+  const encoder = [...whole.encoder.stateDict()].filter(([name]) => !name.startsWith("fc."));
+  writeCheckpoint(exported, new Map(encoder.map(([name, tensor]) => [name, tensorSource(tensor)])));
   const features = (maxPool: boolean) =>
     scope(() => {
       using alone = loadModel(exported, "cpu", maxPool);
