@@ -1,20 +1,30 @@
 import assert from "node:assert/strict";
-import { Linear, plainGroups, resizedCrop, scope, Sgd, Stec, tensor } from "../mod.ts";
+import { Linear, resizedCrop, scope, Sgd, Stec, tensor } from "../mod.ts";
 
-Deno.test("mod.ts: the linear regression of its documentation finds the line", () => {
-  using x = tensor([[0], [1], [2], [3]]), y = tensor([[1], [3], [5], [7]]);
-  using model = new Linear(1, 1);
-  using sgd = new Sgd(plainGroups(model.namedParameters(), 0, false), { momentum: 0.9, nesterov: false });
-  for (let step = 0; step < 200; step++) {
-    scope(() => {
-      model.zeroGrad();
-      const error = model.forward(x).sub(y);
-      error.mul(error).mean().backward();
-      sgd.step(0.02);
-    });
+const ROOT = new URL("../", import.meta.url);
+
+/** The files under a folder whose documentation has examples. */
+function* withExamples(folder: URL): Generator<string> {
+  for (const entry of Deno.readDirSync(folder)) {
+    const url = new URL(entry.name, folder);
+    if (entry.isDirectory) yield* withExamples(new URL(`${url.href}/`));
+    else if (Deno.readTextFileSync(url).includes("@example")) yield url.pathname;
   }
-  assert.ok(Math.abs(model.weight.item() - 2) < 0.01, `${model.weight.item()}`);
-  assert.ok(Math.abs(model.bias!.item() - 1) < 0.01, `${model.bias!.item()}`);
+}
+
+Deno.test("mod.ts: every example of the documentation runs, and the first finds its line", async () => {
+  const files = [new URL("mod.ts", ROOT).pathname, ...withExamples(new URL("src/", ROOT))];
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "--doc", "-A", ...files],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = new TextDecoder(), report = text.decode(stdout) + text.decode(stderr);
+  assert.equal(code, 0, report);
+  assert.match(report, /^2\.00 1\.00$/m);
+  for (const file of files) {
+    assert.match(report, new RegExp(`running [1-9]\\d* tests? from .*${file.split("/").at(-1)}#`));
+  }
 });
 
 Deno.test("mod.ts: exports every layer of the library", () => {
