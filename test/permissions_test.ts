@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { resolveEval, resolveTrain } from "../src/config/resolve.ts";
+import { resolveEval, resolvePreview, resolveTrain } from "../src/config/resolve.ts";
 import { ARCHIVES } from "../src/data/download.ts";
 import { UsageError } from "../src/errors.ts";
 import { denoCommand } from "../src/launch.ts";
-import { permissionsFor } from "../src/permissions.ts";
+import { permissionsFor, permissionsForExport, permissionsForPreview } from "../src/permissions.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 import type { NativeManifest } from "../src/setup/manifest.ts";
 
@@ -49,6 +49,28 @@ Deno.test("permissions: training may write its results only, and load the librar
 Deno.test("permissions: an evaluation without results_path may write nothing", () => {
   const permissions = permissionsFor(resolveEval({ ckpt_path: "C" }), MANIFEST);
   assert(!permissions.some((flag) => flag.startsWith("--allow-write")));
+});
+
+Deno.test("permissions: a preview may write its page, and load sharp whatever the data set", () => {
+  const permissions = permissionsForPreview(resolvePreview({ results_path: "R" }), MANIFEST, [
+    "/P",
+    "/P.tmp-1",
+  ]);
+  assert.deepEqual(allowed(permissions, "write"), ["/P", "/P.tmp-1"]);
+  assert.deepEqual(allowed(permissions, "ffi"), [
+    "/libtorch/lib/libcupti.so",
+    "/build/libstec.so",
+    join(REPOSITORY, "node_modules"),
+  ]);
+});
+
+Deno.test("permissions: an export may write its file and nothing more", () => {
+  const permissions = permissionsForExport(["/F", "/F.tmp-1"]);
+  assert.deepEqual(permissions.filter((flag) => !flag.startsWith("--allow-env=")), [
+    "--no-prompt",
+    "--allow-read",
+    "--allow-write=/F,/F.tmp-1",
+  ]);
 });
 
 for (const [dataset, { url }] of Object.entries(ARCHIVES)) {

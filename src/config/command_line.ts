@@ -164,7 +164,7 @@ function explain({ code, message }: CommanderError): string {
     case "commander.unknownCommand":
       return `Unknown command ${subject}: ${hint}`;
     case "commander.optionMissingArgument":
-      return `${subject.split(" ")[0]} needs a value`;
+      return `${subject.split(" <")[0]} needs a value`;
     default:
       return message.replace(/^error: /, "");
   }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { resolve } from "node:path";
 import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { infoOf } from "./flag.ts";
@@ -141,6 +142,9 @@ export function resolveExport(given: GivenFlags): ExportSettings {
   const flags = parse(exportSchema, given);
   needCheckpoint("export", flags.ckpt_path);
   if (flags.output === "") throw new UsageError("Cannot export: --output must name the file to write");
+  if (resolve(flags.output) === resolve(flags.ckpt_path)) {
+    throw new UsageError(`Cannot export ${flags.ckpt_path} onto itself: --output must name another file`);
+  }
   return flags;
 }
 

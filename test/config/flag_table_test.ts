@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { flagTable } from "../../src/config/flag_table.ts";
-import { flagSections } from "../../src/config/flags.ts";
+import { COMMAND_NAMES, flagSections } from "../../src/config/flags.ts";
 import { denoCommand } from "../../src/launch.ts";
 
-for (const command of ["train", "eval"] as const) {
+for (const command of COMMAND_NAMES.filter((command) => command !== "inspect")) {
   Deno.test(`flag table: ${command} has a row for each flag that has an effect`, () => {
     const rows = flagTable(command).split("\n").filter((line) => line.startsWith("| `--"));
     const flags = flagSections(command).filter(({ effective }) => effective).flatMap((section) =>
