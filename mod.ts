@@ -28,6 +28,7 @@
 
 export * from "./src/torch/autograd.ts";
 export * from "./src/torch/create.ts";
+export * from "./src/torch/cuda.ts";
 export * from "./src/torch/device.ts";
 export * from "./src/torch/dtype.ts";
 export * from "./src/torch/functional.ts";
@@ -65,6 +66,7 @@ export * from "./src/ssl/projection.ts";
 export * from "./src/ssl/spread.ts";
 export * from "./src/ssl/stec.ts";
 export * from "./src/optim/adam.ts";
+export * from "./src/optim/grad_scaler.ts";
 export * from "./src/optim/optimizer.ts";
 export * from "./src/optim/param_groups.ts";
 export * from "./src/optim/schedule.ts";
