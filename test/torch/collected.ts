@@ -9,7 +9,9 @@ const { gc } = globalThis as unknown as { gc: () => void };
 
 const held = [ones([1]), scope(() => keep(ones([1]))), scope(() => ones([1])).become(ones([2]))];
 (function forget() {
+  const changed = Array.from({ length: FORGOTTEN }, () => ones([1]));
   for (let i = 0; i < FORGOTTEN; i++) ones([1]);
+  for (const tensor of changed) tensor.become(ones([2]));
   scope(() => void keep(ones([1])));
   new Generator(1);
 })();

@@ -107,6 +107,15 @@ function callOnce(name: string, op: number): void {
   }
 }
 
+function gradientsOnce(): void {
+  for (let slot = 0; slot < 3; slot++) {
+    if (random.below(2) === 0) putAnything(slot);
+    else putFitting(slot, "Tensor[]");
+  }
+  const count = native.stec_gradients(random.below(2), random.below(2), random.below(2));
+  for (let i = 0; i < count; i++) native.stec_tensor_free(payload[i]);
+}
+
 const encoder = new TextEncoder();
 const before = counters().tensors;
 for (const name of operators) {
@@ -115,5 +124,6 @@ for (const name of operators) {
   const text = encoder.encode(name), op = native.stec_find_operator(text, text.length);
   for (let i = 0; i < Number(calls); i++) callOnce(name, op);
 }
+for (let i = 0; i < 10 * Number(calls); i++) gradientsOnce();
 if (counters().tensors !== before) throw new Error(`${counters().tensors - before} tensors are left over`);
 Deno.stdout.writeSync(encoder.encode("survived\n"));

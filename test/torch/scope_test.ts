@@ -177,11 +177,12 @@ Deno.test("become: a tensor takes another's place and stays with its scope", () 
       const outer = ones([1]), kept = keep(ones([1]));
       scope(() => {
         const other = tensor([5, 6], { dtype: "float64" });
+        assert.deepEqual([outer.dtype, outer.shape, outer.device], ["float32", [1], "cpu"]);
         assert.equal(outer.become(other), outer);
         assert.equal(String(other), FREED);
         kept.become(ones([2]).mul(3));
       });
-      assert.deepEqual([outer.dtype, outer.toNumbers()], ["float64", [5, 6]]);
+      assert.deepEqual([outer.dtype, outer.shape, outer.toNumbers()], ["float64", [2], [5, 6]]);
       assert.deepEqual(kept.toNumbers(), [3, 3]);
       assert.equal(outer.become(outer), outer);
       assert.deepEqual(outer.toNumbers(), [5, 6]);
