@@ -35,7 +35,7 @@ const sizes = equalSizes(count, size, size);
 const busy: number[] = [], waited: number[] = [];
 for (let step = 0; step < ROUNDS; step++) {
   const usage = process.cpuUsage(), start = performance.now();
-  const parameters = drawViews(settings, sizes, { seed: 0, epoch: 0, step, rank: 0 });
+  const parameters = drawViews(settings, sizes, { seed: 0, epoch: 0, step, first: 0 });
   scope(() => void makeViews(images, parameters, size));
   waited.push(performance.now() - start);
   const { user, system } = process.cpuUsage(usage);

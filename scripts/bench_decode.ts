@@ -40,7 +40,7 @@ const loader = new CropLoader(files, SIZE, pool, []);
 
 /** A round over all images, in milliseconds of processor time. */
 async function ownRound(step: number): Promise<number> {
-  const start = process.cpuUsage(), key = { seed: 0, epoch: 0, step, rank: 0 };
+  const start = process.cpuUsage(), key = { seed: 0, epoch: 0, step, first: 0 };
   const crops = await loader.load({
     picked: Uint32Array.from({ length: count }, (_, i) => i),
     cutting: { kind: "views", key, views: 2 },

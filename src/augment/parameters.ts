@@ -31,8 +31,8 @@ export interface DrawKey {
   readonly epoch: number;
   /** The step, from 0. */
   readonly step: number;
-  /** The process among several, from 0, below 4,096. */
-  readonly rank: number;
+  /** The place of the first image at hand in the step's whole batch: how many processes share that does not matter. */
+  readonly first: number;
 }
 
 /** The colour changes, by their number in `ViewParameters.order`. */
@@ -65,8 +65,8 @@ export interface ViewParameters {
 const P_FLIP = 0.5, P_BLUR = 0.5, P_SOLARIZE = 0.2;
 /** Bounds of the blur's standard deviation for views of 224 pixels. */
 const SIGMA_AT_224 = [0.1, 2] as const;
-/** A step draws at most this many views on each rank: the view takes the stream number's lower 20 bits. */
-const VIEWS_PER_RANK = 1 << 20;
+/** A step draws at most so many views: a stream's number has 32 bits, and 0 belongs to other purposes. */
+const MOST_VIEWS = 0xffffffff;
 
 /** The sizes of images that all have the same. */
 export function equalSizes(count: number, height: number, width: number): Int32Array<ArrayBuffer> {
@@ -75,11 +75,14 @@ export function equalSizes(count: number, height: number, width: number): Int32A
 
 /** The random numbers of one view, of which the crop takes the first. */
 function viewRandom(key: DrawKey, image: number, view: 0 | 1): Random {
-  // Never 0 in the third place: streams without one belong to other purposes.
-  return new Random(key.seed, key.epoch, key.step, key.rank * VIEWS_PER_RANK + 2 * image + view + 1);
+  return new Random(key.seed, key.epoch, key.step, 2 * (key.first + image) + view + 1);
 }
 
-/** The crop and flip alone of one view, for whoever decodes that image: `drawViews` draws the same. */
+/**
+ * The crop and flip alone of one view, for whoever decodes that image: `drawViews` draws the same.
+ *
+ * @param image its number among the images at hand
+ */
 export function drawGeometry(
   key: DrawKey,
   image: number,
@@ -92,24 +95,20 @@ export function drawGeometry(
 }
 
 /**
- * Draws what is done to two views of each image. A view's draws depend on the key, the image's place in the batch and
- * the image's size alone.
+ * Draws what is done to two views of each image. A view's draws depend on the key, the image's place in the whole batch
+ * and the image's size alone.
  *
- * @param sizes height and width of each image, (N, 2)
- * @param first the place of the first image
+ * @param sizes height and width of each image at hand, (N, 2)
  */
 export function drawViews(
   settings: ViewSettings,
   sizes: Int32Array<ArrayBuffer>,
   key: DrawKey,
-  first = 0,
 ): ViewParameters {
   const images = sizes.length / 2, views = 2 * images;
-  if (2 * first + views >= VIEWS_PER_RANK || key.rank >= 0x100000000 / VIEWS_PER_RANK) {
+  if (2 * key.first + views > MOST_VIEWS) {
     throw new RangeError(
-      `Cannot draw views: at most ${VIEWS_PER_RANK / 2 - 1} images on each of ${
-        0x100000000 / VIEWS_PER_RANK
-      } ranks, got ${first + images} on rank ${key.rank}`,
+      `Cannot draw views: a batch has at most ${(MOST_VIEWS - 1) / 2} images, got ${key.first + images}`,
     );
   }
   const parameters: ViewParameters = {
@@ -124,7 +123,7 @@ export function drawViews(
     solarized: settings.useSolarization ? new Uint8Array(views) : null,
   };
   for (let i = 0; i < views; i++) {
-    const image = i % images, random = viewRandom(key, first + image, i < images ? 0 : 1);
+    const image = i % images, random = viewRandom(key, image, i < images ? 0 : 1);
     drawView(parameters, i, settings, random, sizes[2 * image], sizes[2 * image + 1]);
   }
   return parameters;

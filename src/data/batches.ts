@@ -110,12 +110,13 @@ export class MemoryBatches implements BatchSource {
 
   #prepare(orderEpoch: number, epoch: number, step: number): Prepared {
     const { views, batchSize, seed, rank, processes } = this.#options;
-    const start = (step * processes + rank) * batchSize;
-    const picked = this.#orders.slice(orderEpoch, start % this.count, batchSize);
-    const key = { seed, epoch, step, rank };
-    const pairs = this.#pairs?.prepare(picked, views, key, 0);
-    // The second places of a batch, so that nothing is drawn twice.
-    const labelled = this.#labelled?.prepare(picked, views, key, picked.length);
+    const whole = batchSize * processes, mine = batchSize * rank;
+    const start = (step % Math.floor(this.count / whole)) * whole;
+    const picked = this.#orders.slice(orderEpoch, start + mine, batchSize);
+    const key = { seed, epoch, step };
+    const pairs = this.#pairs?.prepare(picked, views, { ...key, first: mine });
+    // The places behind the whole batch, so that nothing is drawn twice.
+    const labelled = this.#labelled?.prepare(picked, views, { ...key, first: whole + mine });
     if (pairs === undefined) return { toBatch: labelled!.firstViews };
     return {
       toBatch: () => ({ ...pairs.pairs(), ...(labelled && { labelled: labelled.firstViews() }) }),
@@ -142,10 +143,10 @@ class DeviceImages implements Disposable {
   }
 
   /** Draws what is done to the images whose numbers are picked, modulo how many there are. */
-  prepare(picked: Uint32Array, settings: ViewSettings, key: DrawKey, firstPlace: number) {
+  prepare(picked: Uint32Array, settings: ViewSettings, key: DrawKey) {
     const images = this.#images, labels = this.#labels, [count, , height, width] = images.shape;
     const numbers = Int32Array.from(picked, (number) => number % count);
-    const parameters = drawViews(settings, equalSizes(numbers.length, height, width), key, firstPlace);
+    const parameters = drawViews(settings, equalSizes(numbers.length, height, width), key);
     const index = () => upload(numbers, images.device);
     return {
       pairs: (): Batch => {

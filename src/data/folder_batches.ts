@@ -101,7 +101,8 @@ class Part {
 
   /** Loads the crops of a batch. */
   async prepare(orderEpoch: number, epoch: number, step: number, batchSize: number): Promise<Prepared> {
-    const { seed, rank, processes, linear } = this.#options, key = { seed, epoch, step, rank };
+    const { seed, rank, processes, linear } = this.#options;
+    const key = { seed, epoch, step, first: rank * batchSize };
     const start = (step * processes + rank) * batchSize;
     const crops = await this.#loader.load({
       picked: this.#orders.slice(orderEpoch, start, batchSize),

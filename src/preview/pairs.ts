@@ -32,7 +32,7 @@ export interface PairOptions {
 /** Two views of each image with all that is known of them. */
 export async function makePairs(samples: readonly Sample[], options: PairOptions): Promise<PairFacts[]> {
   const sizes = Int32Array.from(samples.flatMap(({ height, width }) => [height, width]));
-  const parameters = drawViews(options.views, sizes, { seed: options.seed, epoch: 0, step: 0, rank: 0 });
+  const parameters = drawViews(options.views, sizes, { seed: options.seed, epoch: 0, step: 0, first: 0 });
   const { pixels, entries } = computePairs(samples, parameters, options);
   const count = samples.length, { size } = options.views;
   const viewFacts = async (i: number): Promise<ViewFacts> => ({

@@ -18,7 +18,7 @@ const SETTINGS: ViewSettings = {
   useGaussianBlur: true,
   useSolarization: true,
 };
-const KEY = { seed: 3, epoch: 1, step: 7, rank: 0 };
+const KEY = { seed: 3, epoch: 1, step: 7, first: 0 };
 
 /** Everything that is drawn for one view. */
 function viewOf(parameters: ViewParameters, i: number): unknown {
@@ -31,8 +31,8 @@ Deno.test("parameters: the same key draws the same, any other key something else
   const whole = fc.nat(1000);
   fc.assert(
     fc.property(fc.tuple(whole, whole, whole, whole), fc.integer({ min: 0, max: 3 }), (numbers, changed) => {
-      const draw = ([seed, epoch, step, rank]: readonly number[]) =>
-        drawViews(SETTINGS, equalSizes(4, 32, 32), { seed, epoch, step, rank });
+      const draw = ([seed, epoch, step, first]: readonly number[]) =>
+        drawViews(SETTINGS, equalSizes(4, 32, 32), { seed, epoch, step, first });
       assert.deepEqual(draw(numbers), draw(numbers));
       assert.notDeepEqual(draw(numbers), draw(numbers.map((n, i) => i === changed ? n + 1 : n)));
     }),
@@ -57,7 +57,7 @@ Deno.test("parameters: a view's draws do not depend on the rest of the batch", (
 
 Deno.test("parameters: a batch may begin at a later place, and views a may stand alone", () => {
   const all = drawViews(SETTINGS, equalSizes(3, 50, 40), KEY);
-  const later = drawViews(SETTINGS, equalSizes(1, 50, 40), KEY, 2), first = firstViews(all);
+  const later = drawViews(SETTINGS, equalSizes(1, 50, 40), { ...KEY, first: 2 }), first = firstViews(all);
   assert.deepEqual([viewOf(later, 0), viewOf(later, 1)], [viewOf(all, 2), viewOf(all, 5)]);
   assert.equal(first.gray.length, 3);
   for (const image of [0, 1, 2]) assert.deepEqual(viewOf(first, image), viewOf(all, image));
@@ -110,8 +110,18 @@ Deno.test("parameters: switching a step off leaves the other draws alone", () =>
   assert(!drawViews({ ...SETTINGS, pGrayscale: 1 }, sizes, KEY).gray.includes(0));
 });
 
-Deno.test("parameters: more ranks than streams are refused", () => {
-  const draw = (rank: number) => drawViews(SETTINGS, equalSizes(1, 8, 8), { ...KEY, rank });
-  draw(4095);
-  assert.throws(() => draw(4096), /RangeError: Cannot draw views: .* got 1 on rank 4096/);
+Deno.test("parameters: two processes draw what one draws for the whole batch", () => {
+  const whole = drawViews(SETTINGS, equalSizes(4, 50, 40), KEY);
+  for (const first of [0, 2]) {
+    const part = drawViews(SETTINGS, equalSizes(2, 50, 40), { ...KEY, first });
+    for (const [view, image] of [[0, 0], [0, 1], [1, 0], [1, 1]]) {
+      assert.deepEqual(viewOf(part, 2 * view + image), viewOf(whole, 4 * view + first + image));
+    }
+  }
+});
+
+Deno.test("parameters: more images than streams are refused", () => {
+  const draw = (first: number) => drawViews(SETTINGS, equalSizes(1, 8, 8), { ...KEY, first });
+  draw(2 ** 31 - 2);
+  assert.throws(() => draw(2 ** 31 - 1), /RangeError: Cannot draw views: .* got 2147483648/);
 });

@@ -20,7 +20,7 @@ const SETTINGS: ViewSettings = {
 gpuTest("views on a GPU: as on the CPU", (device) => {
   scope(() => {
     const images = madeUpBytes("views", [64, 3, 40, 36]);
-    const parameters = drawViews(SETTINGS, equalSizes(64, 40, 36), { seed: 1, epoch: 0, step: 0, rank: 0 });
+    const parameters = drawViews(SETTINGS, equalSizes(64, 40, 36), { seed: 1, epoch: 0, step: 0, first: 0 });
     const expected = makeViews(images, parameters, 32),
       made = makeViews(images.to({ device }), parameters, 32);
     assertClose(made.manipulation, expected.manipulation, { what: "manipulation" });
