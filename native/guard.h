@@ -11,7 +11,7 @@
 namespace stec {
 
 // The message of the calling thread's last failure.
-STEC_API std::string& last_error();
+std::string& last_error();
 
 // Keeps a message. Without memory for it the message is lost, not the process.
 inline void fail(const char* message) noexcept {

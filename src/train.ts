@@ -7,6 +7,8 @@
 import type { TrainSettings } from "./config/settings.ts";
 import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
+import { parallelize } from "./distributed/ddp.ts";
+import { ALONE, type Peers } from "./distributed/peers.ts";
 import { messageOf } from "./errors.ts";
 import { test, type TestResult } from "./evaluate.ts";
 import { GradScaler } from "./optim/grad_scaler.ts";
@@ -14,7 +16,7 @@ import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
 import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
-import { RunLog } from "./run/log.ts";
+import { type Log, openLog } from "./run/log.ts";
 import { allowTf32, layoutFor, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
@@ -32,34 +34,43 @@ export interface TrainResult {
   readonly baselines: Baselines | null;
 }
 
-/** Trains as the settings say, until the end or until the signal asks to stop. */
-export async function train(settings: TrainSettings, options: { signal: AbortSignal }): Promise<TrainResult> {
-  await using source = await openSource(settings, sourceOptions(settings));
+/** Who asks a run to stop, and whom it shares its batches with. */
+export interface TrainOptions {
+  /** Asks to stop after the step at hand. */
+  readonly signal: AbortSignal;
+  /** The processes that train together; absent where there is one. */
+  readonly peers?: Peers;
+}
+
+/**
+ * Trains as the settings say, until the end or until the signal asks to stop. Several processes do so together: all stop
+ * where one is asked to, and process 0 alone logs, saves and tests.
+ */
+export async function train(settings: TrainSettings, options: TrainOptions): Promise<TrainResult> {
+  const { signal, peers = ALONE } = options, globalBatch = settings.batch_size * peers.size;
+  await using source = await openSource(settings, sourceOptions(settings, peers));
   const plan = planRun({
     count: source.count,
-    globalBatch: settings.batch_size,
+    globalBatch,
     maxEpochs: settings.max_epochs,
     maxSteps: settings.max_steps,
     warmupEpochs: settings.warmup_epochs,
   });
-  const learner = buildLearner(settings, source);
+  const learner = buildLearner(settings, source, peers);
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
+  using _reducer = learner.reducer;
   const schedule = buildSchedule(settings, plan);
   const checkpoints = new Checkpoints(settings, learner, plan);
   let steps = checkpoints.start();
-  writeJson(settings.results_path, "flags.json", settings);
-  using log = new RunLog({
-    plan,
-    doneSteps: steps,
-    globalBatch: settings.batch_size,
-    folder: settings.results_path,
-  });
+  if (peers.rank === 0) writeJson(settings.results_path, "flags.json", settings);
+  using log = openLog({ plan, doneSteps: steps, globalBatch, folder: settings.results_path }, peers.rank);
   for (const note of checkpoints.notes) log.note(note);
   log.note(`Validation (val/): ${source.validationNote}`);
   log.notes(source.notes);
 
   const skipped = new Set<number>();
-  while (steps < plan.totalSteps && !options.signal.aborted) {
+  let stopped = peers.any(signal.aborted);
+  while (steps < plan.totalSteps && !stopped) {
     const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
     const asked = performance.now();
     const prepared = await source.prepare(place);
@@ -71,7 +82,7 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
     const logs = steps % settings.log_every === 0 || epochEnds;
     // Reading metrics waits for a GPU, so most steps do not, but for those that may be saved.
     if (pending !== null && (logs || learner.device === "cpu" || checkpoints.isDue(steps))) {
-      const metrics = readMetrics(pending, "train/"), fault = faultOf(metrics);
+      const metrics = readMetrics(pending, "train/", peers), fault = faultOf(metrics);
       if (fault !== null) {
         const sentence = describeFault(fault, steps, learner, prepared);
         skipped.add(steps - 1);
@@ -89,6 +100,7 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
           learning_rate: learningRate,
           ...log.speed,
           ...machineMetrics(learner),
+          ...learner.reducer?.times(),
         });
       }
     } else pending?.values[Symbol.dispose]();
@@ -97,9 +109,10 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
     if (validation !== null) log.write(place, steps, validation);
     checkpoints.afterStep(steps, validation?.["val/loss"] ?? null, learningRate);
     await yieldToSignals();
+    stopped = peers.any(signal.aborted);
   }
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
-  if (options.signal.aborted) return { interrupted: true, steps, test: null, baselines: null };
+  if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
   const test = source.classes === 0 ? null : await testAtEnd(settings, learner, log);
   if (test !== null) {
     log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
@@ -112,7 +125,7 @@ export async function train(settings: TrainSettings, options: { signal: AbortSig
 const MAX_SKIPPED = 10;
 
 /** Stops the run after a step that went wrong or, if asked to, goes back to the newest checkpoint and says so. */
-function recover(goBack: boolean, fault: string, checkpoints: Checkpoints, log: RunLog): number {
+function recover(goBack: boolean, fault: string, checkpoints: Checkpoints, log: Log): number {
   if (!goBack) throw new DivergedError(`Stopped: ${fault}; ${checkpoints.lastGood}`);
   let steps: number;
   try {
@@ -135,7 +148,7 @@ async function yieldToSignals(): Promise<void> {
   yielded = performance.now();
 }
 
-function sourceOptions(settings: TrainSettings): BatchSourceOptions {
+function sourceOptions(settings: TrainSettings, peers: Peers): BatchSourceOptions {
   return {
     views: {
       size: settings.image_size,
@@ -148,14 +161,15 @@ function sourceOptions(settings: TrainSettings): BatchSourceOptions {
     batchSize: settings.batch_size,
     seed: settings.seed,
     device: resolveDevice(settings.gpus),
-    rank: 0,
-    processes: 1,
+    rank: peers.rank,
+    processes: peers.size,
   };
 }
 
-function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
+function buildLearner(settings: TrainSettings, source: BatchSource, peers: Peers): Learner {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   allowTf32(settings.tf32, device);
+  const objective = { ...objectiveOf(settings), gathering: peers };
   const model = buildModel(settings, source.classes, settings.seed).to({
     device,
     memoryFormat: layoutFor(device),
@@ -164,17 +178,19 @@ function buildLearner(settings: TrainSettings, source: BatchSource): Learner {
   return {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
-    objective: objectiveOf(settings),
+    objective,
     device,
     precision,
     scaler: precision === "float16" ? new GradScaler(device) : undefined,
+    peers,
+    reducer: parallelize(model, [...model.reachedParameters(objective)], peers),
   };
 }
 
 async function testAtEnd(
   settings: TrainSettings,
   learner: Learner,
-  log: RunLog,
+  log: Log,
 ): Promise<TestResult | null> {
   await using images = await openImages(settings, "test");
   if (images.count === 0) return null;

@@ -4,9 +4,36 @@
  * @module
  */
 
+import type { Module } from "../nn/module.ts";
 import { check, native, nativeError, PAYLOAD, payload } from "../torch/library.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import type { ProcessGroup } from "./process_group.ts";
+import type { Peers } from "./peers.ts";
+import { ProcessGroup } from "./process_group.ts";
+import { synchronizeBatchNorms } from "./sync_batch_norm.ts";
+
+/**
+ * Makes a module learn from all processes' parts of a batch as one learns from the whole: its BatchNorms share their
+ * statistics, and the reducer that is returned the gradients. There is none for a process that is alone.
+ *
+ * @param parameters those that every back-propagation reaches
+ */
+export function parallelize(
+  module: Module,
+  parameters: readonly Tensor[],
+  peers: Peers,
+): GradientReducer | undefined {
+  if (!(peers instanceof ProcessGroup)) return undefined;
+  synchronizeBatchNorms(module, peers);
+  return new GradientReducer(parameters, peers);
+}
+
+/** Where a step's time goes that one process would not need, in milliseconds. */
+export interface ExchangeTimes {
+  /** By how much the reduction of gradients outlasts back-propagation. */
+  readonly all_reduce_exposed_ms: number;
+  /** How long this process waits for the others' parts in the forward and backward pass; on a GPU only its CPU. */
+  readonly peers_waited_ms: number;
+}
 
 /**
  * c10d's Reducer: during back-propagation it replaces gradients by their means over all processes, in buckets, while
@@ -14,7 +41,11 @@ import type { ProcessGroup } from "./process_group.ts";
  * gradients of the whole batch.
  */
 export class GradientReducer implements Disposable {
+  readonly #group: ProcessGroup;
   #handle: number;
+  /** Back-propagations since times were read, and how long had been waited by then. */
+  #steps = 0;
+  #waitedBefore: number;
 
   /** @param parameters each must receive a gradient in every back-propagation, on all processes alike */
   constructor(parameters: readonly Tensor[], group: ProcessGroup) {
@@ -24,18 +55,30 @@ export class GradientReducer implements Disposable {
     for (const [i, parameter] of parameters.entries()) payload[i] = parameter.handle;
     this.#handle = native.stec_reducer_new(group.handle, parameters.length);
     if (this.#handle < 0) throw nativeError("prepare to reduce gradients");
+    this.#group = group;
+    this.#waitedBefore = group.waited;
   }
 
   /** To be called before every back-propagation. */
   prepare(): void {
     check(native.stec_reducer_prepare(this.#handle), "prepare to reduce gradients");
+    this.#steps++;
   }
 
-  /** Milliseconds by which the reduction outlasted the last back-propagation. On a GPU, reading it waits for it. */
-  get exposed(): number {
-    return check(native.stec_reducer_exposed(this.#handle), "read the time of the reduction") / 1e6;
+  /** The last step's exposed reduction and the mean of the time waited since the last call. On a GPU this waits for it. */
+  times(): ExchangeTimes {
+    const exposed = check(native.stec_reducer_exposed(this.#handle), "read the time of a reduction");
+    const waited = this.#group.waited, steps = Math.max(1, this.#steps);
+    const times = {
+      all_reduce_exposed_ms: exposed / 1e6,
+      peers_waited_ms: (waited - this.#waitedBefore) / steps,
+    };
+    this.#waitedBefore = waited;
+    this.#steps = 0;
+    return times;
   }
 
+  /** Frees the reducer; the parameters' gradients stay. */
   [Symbol.dispose](): void {
     if (this.#handle !== 0) check(native.stec_reducer_free(this.#handle), "free a reducer");
     this.#handle = 0;

@@ -65,7 +65,7 @@ export class ProcessGroup implements Peers, Disposable {
   share(tensors: readonly Tensor[]): void {
     if (tensors.length > PAYLOAD) throw new RangeError(`Cannot share ${tensors.length} tensors at once`);
     for (const [i, tensor] of tensors.entries()) payload[i] = tensor.handle;
-    noGrad(() => check(native.stec_broadcast(this.handle, tensors.length, 0), "share tensors"));
+    check(noGrad(() => native.stec_broadcast(this.handle, tensors.length, 0)), "share tensors");
   }
 
   any(condition: boolean): boolean {

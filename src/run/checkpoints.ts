@@ -7,10 +7,12 @@
 import { join } from "node:path";
 import { removeLeftovers } from "../checkpoint/atomic.ts";
 import type { TrainSettings } from "../config/settings.ts";
+import { ALONE } from "../distributed/peers.ts";
 import { messageOf } from "../errors.ts";
 import { Generator } from "../torch/random.ts";
 import { placeOf, type Plan } from "./plan.ts";
 import { continueRun, type RunState, saveRun, startFromWeights } from "./saved_run.ts";
+import { shareState } from "./shared_state.ts";
 import type { Learner } from "./step.ts";
 
 /** The newest checkpoint. */
@@ -25,7 +27,7 @@ const BEST_EVERY_EPOCHS = 10;
 /** An epoch that ends sooner after the last checkpoint writes none: saving must not take longer than learning. */
 const SECONDS_BETWEEN_EPOCH_SAVES = 60;
 
-/** Writes and finds the checkpoints of a run. */
+/** Writes and finds the checkpoints of a run. Of several processes that share it, only process 0 sees the files. */
 export class Checkpoints {
   /** What the user should know about how the run starts. */
   readonly notes: string[] = [];
@@ -44,8 +46,12 @@ export class Checkpoints {
     this.#plan = plan;
   }
 
-  /** Loads what the settings ask for and returns the number of steps that were done already. */
+  /** Loads what the settings ask for, in all processes, and returns the number of steps that were done already. */
   start(): number {
+    return shareState(this.#learner, this.#isFirst ? this.#load() : 0);
+  }
+
+  #load(): number {
     const { ckpt_path, resume, results_path, stop_gradient, reinitialize_supervised_head } = this.#settings;
     Deno.mkdirSync(results_path, { recursive: true });
     for (const name of [LAST, BEST]) removeLeftovers(join(results_path, name));
@@ -98,11 +104,15 @@ export class Checkpoints {
   }
 
   /**
-   * Goes back to the newest checkpoint of this run and returns its number of steps.
+   * Goes back to the newest checkpoint of this run, in all processes, and returns its number of steps.
    *
    * @throws {Error} if there is none
    */
   rollBack(): number {
+    return shareState(this.#learner, this.#isFirst ? this.#loadNewest() : 0);
+  }
+
+  #loadNewest(): number {
     if (this.#savedSteps < 0) throw new Error("there is no checkpoint to go back to; see --save_every");
     const { steps, bestScore } = continueRun(this.#savedPath, this.#learner);
     this.#bestScore = bestScore;
@@ -111,6 +121,7 @@ export class Checkpoints {
 
   /** Where the newest checkpoint is, in words. */
   get lastGood(): string {
+    if (!this.#isFirst) return "rank 0 has the checkpoints";
     return this.#savedSteps < 0
       ? "no checkpoint was written"
       : `the last good checkpoint is ${this.#savedPath}`;
@@ -124,6 +135,7 @@ export class Checkpoints {
 
   /** Saves where a step, or the epoch that it ends, asks for it. `score` is val/loss at the end of an epoch. */
   afterStep(steps: number, score: number | null, learningRate: number): void {
+    if (!this.#isFirst) return;
     const epochs = steps / this.#plan.stepsPerEpoch;
     const best = score !== null && Number.isInteger(epochs) && epochs % BEST_EVERY_EPOCHS === 0 &&
       score < (this.#bestScore ?? Infinity);
@@ -135,7 +147,7 @@ export class Checkpoints {
 
   /** Writes the newest checkpoint, unless it was written after this very step. */
   save(steps: number, learningRate: number): void {
-    if (steps === this.#savedSteps) return;
+    if (steps === this.#savedSteps || !this.#isFirst) return;
     const { keep } = this.#settings;
     if (keep > 1 && this.#savedSteps >= 0) {
       replaceByLink(this.#path(LAST), this.#path(`step-${String(this.#savedSteps).padStart(8, "0")}.ckpt`));
@@ -149,6 +161,10 @@ export class Checkpoints {
     for (const name of olderCheckpoints(this.#settings.results_path).slice(0, -(keep - 1) || undefined)) {
       Deno.removeSync(this.#path(name));
     }
+  }
+
+  get #isFirst(): boolean {
+    return (this.#learner.peers ?? ALONE).rank === 0;
   }
 
   #path(name: string): string {

@@ -35,7 +35,37 @@ export interface RunLogOptions {
 }
 
 /** The log of a training run. Steps count the optimiser steps done, from 1. */
-export class RunLog implements Disposable {
+export interface Log extends Disposable {
+  /** Metrics of the machine rather than of the model. */
+  readonly speed: Metrics;
+  /** Counts a step that waited so many milliseconds for its data, and draws the progress. */
+  step(place: Place, waited: number): void;
+  /** Writes metrics. Those that the progress line shows are shown from the next step on. */
+  write(place: Place, steps: number, metrics: Metrics): void;
+  /** Says something that stays on the screen, once. */
+  note(text: string): void;
+  /** Says all sentences of a list, and takes them out of it. */
+  notes(list: string[]): void;
+  /** Goes back to a step: what the files hold of later ones is dropped. */
+  rewind(doneSteps: number): void;
+}
+
+/** Opens the log of a run; of several processes that share it, process 0 alone is heard. */
+export function openLog(options: RunLogOptions, rank: number): Log {
+  return rank === 0 ? new RunLog(options) : SILENCE;
+}
+
+const SILENCE: Log = {
+  speed: {},
+  step: () => {},
+  write: () => {},
+  note: () => {},
+  notes: (list) => void list.splice(0),
+  rewind: () => {},
+  [Symbol.dispose]: () => {},
+};
+
+class RunLog implements Log {
   readonly #options: RunLogOptions;
   readonly #progress = new ProgressWriter(standardError());
   readonly #speed: Speedometer;
@@ -53,7 +83,6 @@ export class RunLog implements Disposable {
     this.#metrics = new MetricsLog(`${folder}/metrics.jsonl`, { resumeStep: doneSteps });
   }
 
-  /** Goes back to a step: what the files hold of later ones is dropped. */
   rewind(doneSteps: number): void {
     const { folder } = this.#options;
     this.#events[Symbol.dispose]();
@@ -62,32 +91,27 @@ export class RunLog implements Disposable {
     this.#metrics = new MetricsLog(`${folder}/metrics.jsonl`, { resumeStep: doneSteps });
   }
 
-  /** Counts a step that waited so many milliseconds for its data, and draws the progress. */
   step(place: Place, waited: number): void {
     this.#speed.step(this.#options.globalBatch, waited);
     this.#draw(place);
   }
 
-  /** Writes metrics. Those that the progress line shows are shown from the next step on. */
   write(place: Place, steps: number, metrics: Metrics): void {
     this.#events.scalars(steps, metrics);
     this.#metrics.write(steps, place.epoch, metrics);
     if ("train/loss" in metrics) this.#shown = shortened(metrics);
   }
 
-  /** Metrics of the machine rather than of the model. */
   get speed(): Metrics {
     return { images_per_second: this.#speed.imagesPerSecond, data_waiting_share: this.#speed.waitingShare };
   }
 
-  /** Says something that stays on the screen, once. */
   note(text: string): void {
     if (this.#said.has(text)) return;
     this.#said.add(text);
     this.#progress.note(text);
   }
 
-  /** Says all sentences of a list, and takes them out of it. */
   notes(list: string[]): void {
     for (const text of list.splice(0)) this.note(text);
   }

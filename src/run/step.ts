@@ -5,6 +5,8 @@
  */
 
 import type { BatchSource, Prepared } from "../data/batches.ts";
+import type { GradientReducer } from "../distributed/ddp.ts";
+import { ALONE, type Peers } from "../distributed/peers.ts";
 import type { GradScaler } from "../optim/grad_scaler.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import type { LinearLosses, Losses, ObjectiveOptions, Stec } from "../ssl/stec.ts";
@@ -25,6 +27,10 @@ export interface Learner {
   readonly precision: DType | null;
   /** Scales the gradients in float16; left out: nothing does. */
   readonly scaler?: GradScaler;
+  /** Whom batches are shared with; left out: nobody. */
+  readonly peers?: Peers;
+  /** What reduces the gradients of all processes; left out: there is one. */
+  readonly reducer?: GradientReducer;
 }
 
 /** The reported names of the losses' entries. */
@@ -51,13 +57,13 @@ function pend(losses: Losses | LinearLosses): PendingMetrics {
   const entries = Object.entries(losses) as [keyof Losses, Tensor][];
   return {
     names: entries.map(([name]) => NAMES[name]),
-    values: noGrad(() => stack(entries.map(([, value]) => value.detach().float()))),
+    values: noGrad(() => stack(entries.map(([, value]) => value.detach().double()))),
   };
 }
 
-/** The values under their reported names, each behind the prefix. Frees them on the device. */
-export function readMetrics({ names, values }: PendingMetrics, prefix: string): Metrics {
-  const numbers = values.toNumbers();
+/** The means over all processes under their reported names, each behind the prefix. Frees them on the device. */
+export function readMetrics({ names, values }: PendingMetrics, prefix: string, peers = ALONE): Metrics {
+  const numbers = peers.mean_(values).toNumbers();
   values[Symbol.dispose]();
   return Object.fromEntries(names.map((name, i) => [`${prefix}${name}`, numbers[i]]));
 }
@@ -82,7 +88,10 @@ export function trainStep(learner: Learner, prepared: Prepared, learningRate: nu
   return scope(() => {
     learner.model.zeroGrad();
     const losses = compute(learner, prepared);
-    if (learner.device !== "cpu" || Number.isFinite(losses.loss.item())) {
+    const isBad = learner.device === "cpu" &&
+      (learner.peers ?? ALONE).any(!Number.isFinite(losses.loss.item()));
+    if (!isBad) {
+      learner.reducer?.prepare();
       learn(learner, losses.loss, learningRate);
     }
     return pend(losses);
@@ -111,7 +120,9 @@ export async function validate(learner: Learner, source: BatchSource): Promise<M
   try {
     for (let i = 0; i < source.validationBatches; i++) {
       const prepared = await source.prepareValidation(i);
-      const metrics = noGrad(() => readMetrics(scope(() => pend(compute(learner, prepared))), "val/"));
+      const metrics = noGrad(() =>
+        readMetrics(scope(() => pend(compute(learner, prepared))), "val/", learner.peers)
+      );
       for (const [name, value] of Object.entries(metrics)) {
         sums[name] = (sums[name] ?? 0) + value / source.validationBatches;
       }

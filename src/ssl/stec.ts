@@ -186,6 +186,15 @@ export class Stec extends Module {
     this.supervisedHead?.requiresGrad_(true);
   }
 
+  /** The parameters that a loss of such a make-up gives gradients: not, for one, the encoder's unused classifier. */
+  *reachedParameters({ supervisedLambda }: ObjectiveOptions): Iterable<Tensor> {
+    for (const [name, parameter] of this.namedParameters()) {
+      const reached = !name.startsWith("encoder.fc.") &&
+        (supervisedLambda > 0 || !name.startsWith("supervised_head."));
+      if (reached && parameter.requiresGrad) yield parameter;
+    }
+  }
+
   /** Class scores (N, classes) of images (N, 3, S, S). */
   classify(images: Tensor): Tensor {
     const head = this.#head("tell apart");
@@ -243,7 +252,7 @@ export class Stec extends Module {
     const contrast = ntXent(z1, z2, options.temperature, options);
     const logits = this.manipulationHead.forward(featuresA, featuresB);
     const kept = batch.solarized === null ? null : unsolarizedPairs(batch.solarized);
-    const manipulation = this.manipulationHead.loss(logits, batch.manipulation, kept);
+    const manipulation = this.manipulationHead.loss(logits, batch.manipulation, kept, options.gathering);
     return {
       discriminationLoss: contrast.loss,
       discriminationAccuracy: contrast.accuracy,

@@ -8,6 +8,7 @@ import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
 import { goldenFile } from "../golden.ts";
+import { trainSteps } from "./steps.ts";
 
 const [job, ...args] = Deno.args;
 
@@ -29,6 +30,8 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
       gradient2: z2.grad!.toNumbers(),
     };
   },
+  /** A few optimiser steps. */
+  steps: (peers) => trainSteps(peers, JSON.parse(args[0])),
   /** Every collective with numbers that tell ranks apart. */
   collectives(peers) {
     const own = tensor([[peers.rank, 1]], { dtype: "float64" });

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { ALONE } from "../../src/distributed/peers.ts";
+import { scope } from "../../src/torch/scope.ts";
+import { runProcesses } from "./processes.ts";
+import { type StepsOptions, type StepsResult, trainSteps } from "./steps.ts";
+
+/** In float64 the order of additions is all that may differ. */
+const TOLERANCE = 1e-9;
+
+type Numbers = Record<string, number | number[]>;
+
+function assertNear(actual: Numbers, expected: Numbers, what: string): void {
+  assert.deepEqual(Object.keys(actual), Object.keys(expected), what);
+  for (const [name, wanted] of Object.entries(expected)) {
+    const a = [actual[name]].flat(), b = [wanted].flat();
+    const worst = Math.max(...a.map((value, i) => Math.abs(value - b[i])));
+    assert.ok(a.length === b.length && worst <= TOLERANCE, `${what}: ${name} differs by ${worst}`);
+  }
+}
+
+function losses(metrics: Record<string, number>): Record<string, number> {
+  return Object.fromEntries(Object.entries(metrics).filter(([name]) => name.endsWith("loss")));
+}
+
+const CASES: Record<string, StepsOptions> = {
+  "S-TEC": { stopGradient: 1, solarized: false, supervisedLambda: 1 },
+  "labels reach the encoder, and solarised pairs do not count": {
+    stopGradient: 0,
+    solarized: true,
+    supervisedLambda: 1,
+  },
+  "without a supervised term": { stopGradient: 1, solarized: false, supervisedLambda: 0 },
+  "only the supervised head learns": { stopGradient: 2, solarized: false, supervisedLambda: 1 },
+};
+
+for (const [name, options] of Object.entries(CASES)) {
+  for (const size of [2, 4]) {
+    Deno.test(`data parallel: ${size} processes learn what one does from the same batch: ${name}`, async () => {
+      const alone = scope(() => trainSteps(ALONE, options));
+      for (const found of await runProcesses<StepsResult>(size, "steps", JSON.stringify(options))) {
+        for (const [step, metrics] of found.metrics.entries()) {
+          assertNear(losses(metrics), losses(alone.metrics[step]), `step ${step}`);
+          for (const [name, value] of Object.entries(metrics)) {
+            // Shares are float32, and the spread of a part of the batch is not that of the whole.
+            const near = name === "feature_spread" || Math.abs(value - alone.metrics[step][name]) < 1e-7;
+            assert.ok(near, `${name} of step ${step}: ${value}, wanted ${alone.metrics[step][name]}`);
+          }
+        }
+        assertNear(found.gradients, alone.gradients, "gradients");
+        assertNear(found.state, alone.state, "state after five steps");
+      }
+    });
+  }
+}

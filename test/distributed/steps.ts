@@ -1,0 +1,110 @@
+/**
+ * A few optimiser steps of a small model in float64, on one process's part of a batch that several may share.
+ *
+ * @module
+ */
+
+import { parallelize } from "../../src/distributed/ddp.ts";
+import type { Peers } from "../../src/distributed/peers.ts";
+import { larsGroups } from "../../src/optim/param_groups.ts";
+import { Sgd } from "../../src/optim/sgd.ts";
+import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
+import { type Batch, Stec } from "../../src/ssl/stec.ts";
+import { tensor } from "../../src/torch/create.ts";
+import { cat } from "../../src/torch/functional.ts";
+import { scope } from "../../src/torch/scope.ts";
+import type { Tensor } from "../../src/torch/tensor.ts";
+import { fill, img, unit } from "../golden.ts";
+
+/** What may differ between runs. */
+export interface StepsOptions {
+  readonly stopGradient: 0 | 1 | 2;
+  readonly solarized: boolean;
+  readonly supervisedLambda: number;
+}
+
+/** What the steps have led to, by name, as plain numbers. */
+export interface StepsResult {
+  /** The metrics of every step, means over all processes. */
+  readonly metrics: Record<string, number>[];
+  /** Each parameter's gradient in the first step. */
+  readonly gradients: Record<string, number[]>;
+  /** Parameters and buffers after the last step. */
+  readonly state: Record<string, number[]>;
+}
+
+const STEPS = 5;
+/** Images of the whole batch. */
+const SIZE = 8;
+
+/** This process's rows of a tensor that has one for each image. */
+function part(whole: Tensor, { rank, size }: Peers): Tensor {
+  return whole.chunk(size)[rank];
+}
+
+function batch(step: number, { solarized }: StepsOptions, peers: Peers): Batch {
+  const views = ["a", "b"].map((name) => part(img(`s${step}.${name}`, [SIZE, 3, 16, 16]), peers));
+  const labels = Array.from({ length: SIZE }, (_, i) => (3 * i + step) % 10);
+  // The first images more often, so that processes differ in how many of theirs there are.
+  const marks = ["c", "d"].map((name) =>
+    part(unit(`s${step}.${name}`, [SIZE]).gt(tensor(labels.map((_, i) => i / SIZE))), peers)
+  );
+  return {
+    views: cat(views),
+    manipulation: part(unit(`s${step}.theta`, [SIZE, 2, 3]), peers),
+    solarized: solarized ? cat(marks) : null,
+    labels: part(tensor(labels, { dtype: "int64" }), peers),
+  };
+}
+
+function numbersOf(tensors: Iterable<[string, Tensor]>): Record<string, number[]> {
+  return Object.fromEntries(Array.from(tensors, ([name, tensor]) => [name, tensor.toNumbers()]));
+}
+
+/** Trains and reports. */
+export function trainSteps(peers: Peers, options: StepsOptions): StepsResult {
+  const { stopGradient, supervisedLambda } = options;
+  const model = new Stec({
+    arch: "resnet18",
+    firstConv: false,
+    maxPool: false,
+    width: 2,
+    projectionHidden: 8,
+    projectionOutputs: 8,
+    projectionFinalBatchNorm: true,
+    manipulationHidden: [8],
+    bins: 6,
+    classes: 10,
+  }).to({ dtype: "float64" });
+  fill(model.stateDict());
+  if (stopGradient === 2) model.freezeAllButSupervisedHead();
+  const objective = {
+    discriminationLambda: 2,
+    manipulationLambda: 1,
+    supervisedLambda,
+    temperature: 0.5,
+    stopGradient,
+    gathering: peers,
+  };
+  const learner: Learner = {
+    model,
+    optimizer: new Sgd(larsGroups(model.namedParameters(), 1e-4), { momentum: 0.9, nesterov: false }),
+    objective,
+    device: "cpu",
+    precision: null,
+    peers,
+    reducer: parallelize(model, [...model.reachedParameters(objective)], peers),
+  };
+  const metrics: Record<string, number>[] = [];
+  let gradients: Record<string, number[]> = {};
+  for (let step = 0; step < STEPS; step++) {
+    const prepared = { toBatch: () => batch(step, options, peers) };
+    metrics.push({ ...readMetrics(trainStep(learner, prepared, 0.5), "", peers) });
+    if (step > 0) continue;
+    const found = scope(() =>
+      [...model.namedParameters()].flatMap(([name, { grad }]) => grad ? [[name, grad]] : [])
+    );
+    gradients = numbersOf(found as [string, Tensor][]);
+  }
+  return { metrics, gradients, state: numbersOf(model.stateDict()) };
+}
