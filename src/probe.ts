@@ -23,6 +23,7 @@ const NEIGHBOURS = { counts: [200, 20], temperature: 0.1 } as const;
 
 /** Test accuracies of one encoder, and what they were measured on. */
 export interface ProbeResult {
+  /** A linear probe's, and how it was trained. */
   readonly linear: LinearProbeResult;
   /** By the number of neighbours that vote. */
   readonly neighbours: readonly { readonly count: number; readonly accuracy: number }[];
@@ -30,7 +31,9 @@ export interface ProbeResult {
   readonly online: number | null;
   /** Width of the features. */
   readonly features: number;
+  /** How many images were learnt from. */
   readonly trainImages: number;
+  /** How many were tested on. */
   readonly testImages: number;
 }
 

@@ -28,10 +28,13 @@ import type {
   TrainSettings,
 } from "./settings.ts";
 
-/** A command with its settings; `notes` are sentences that the user should see. */
+/** A command with its settings. */
 export interface Ordered<C extends CommandName, S> {
+  /** The command's name. */
   readonly command: C;
+  /** What follows from its flags. */
   readonly settings: S;
+  /** What the user should know. */
   readonly notes: readonly string[];
 }
 

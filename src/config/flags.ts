@@ -292,19 +292,19 @@ export const exportSchema = z.strictObject({
   ...exporting,
 });
 
-const SCHEMAS = {
+/** All commands, in the order of the help. */
+export const COMMAND_NAMES = ["train", "eval", "probe", "preview", "export", "inspect"] as const;
+/** A command by its name. */
+export type CommandName = typeof COMMAND_NAMES[number];
+
+const SCHEMAS: { readonly [K in CommandName]: z.ZodObject } = {
   train: trainSchema,
   eval: evalSchema,
   probe: probeSchema,
   preview: previewSchema,
   export: exportSchema,
   inspect: z.strictObject({}),
-} as const;
-
-/** A command by its name. */
-export type CommandName = keyof typeof SCHEMAS;
-/** All commands, in the order of the help. */
-export const COMMAND_NAMES = Object.keys(SCHEMAS) as readonly CommandName[];
+};
 
 /** A flag by its name. */
 export interface Flag extends FlagInfo {

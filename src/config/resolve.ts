@@ -33,7 +33,7 @@ import type {
 } from "./settings.ts";
 
 /** A flag of any command. */
-type FlagName = keyof TrainSettings | keyof PreviewSettings | keyof ExportSettings | IgnoredFlag;
+export type FlagName = keyof TrainSettings | keyof PreviewSettings | keyof ExportSettings | IgnoredFlag;
 
 /** Flags as they were given, by name: values as text from a command line, or as they are in `flags.json`. */
 export type GivenFlags = { readonly [K in FlagName]?: unknown };

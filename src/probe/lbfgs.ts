@@ -9,6 +9,7 @@ import type { Tensor } from "../torch/tensor.ts";
 
 /** How long `lbfgs` tries. */
 export interface LbfgsOptions {
+  /** Steps that it takes at most. */
   readonly maxIterations?: number;
   /** Ends when no component of the gradient is larger. */
   readonly gradientTolerance?: number;

@@ -23,8 +23,11 @@ import { loadWeights, partOf } from "./saved_run.ts";
 
 /** The encoder of a checkpoint, in eval mode, and the heads that the file has. */
 export interface StoredModel extends Disposable {
+  /** Images to features. */
   readonly encoder: ResNet;
+  /** Features to class scores. */
   readonly supervisedHead: SupervisedHead | null;
+  /** Two views' features to the manipulation between them. */
   readonly manipulationHead: ManipulationHead | null;
   /** Classes that the supervised head tells apart, 0 without one. */
   readonly classes: number;
