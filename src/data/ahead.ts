@@ -12,6 +12,8 @@ export class Ahead<T> {
   #started = new Map<number, Promise<T>>();
 
   /**
+   * Nothing is begun yet.
+   *
    * @param start begins the task of that number
    * @param ahead how many tasks after the one that is asked for are begun
    * @param end the number after the last task

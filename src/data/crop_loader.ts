@@ -43,9 +43,12 @@ export class CropLoader {
   readonly #pool: DecodePool;
   readonly #notes: string[];
   readonly #failed = new Map<number, string>();
+  #stop: Error | null = null;
   readonly #free: SharedArrayBuffer[] = [];
 
   /**
+   * Loads by way of a pool that others may use as well.
+   *
    * @param size S, height and width of the crops
    * @param notes receives a sentence on each file that cannot be decoded
    */
@@ -66,11 +69,12 @@ export class CropLoader {
     const files = picked.slice(), sizes = new SharedArrayBuffer(8 * count);
     const pixels = this.#memory(views * count * 3 * size * size);
     for (let places = [...files.keys()]; places.length > 0;) {
-      places = places.filter((place) => this.#replace(files, place, redraw));
       const paths = places.map((place) => this.#path(files[place]));
       const failures = await this.#pool.run({ paths, places, cutting, size, pixels, sizes });
       for (const failure of failures) this.#account(files[failure.place], failure, redraw !== null);
+      if (redraw === null) break;
       places = failures.map(({ place }) => place);
+      for (const place of places) files[place] = redraw(place);
     }
     const release = () => {
       if (!this.#free.includes(pixels)) this.#free.push(pixels);
@@ -92,22 +96,18 @@ export class CropLoader {
     return fitting >= 0 ? this.#free.splice(fitting, 1)[0] : new SharedArrayBuffer(bytes);
   }
 
-  /** Replaces a file that is known to fail, if it may be. Returns whether there is a file to decode. */
-  #replace(files: Uint32Array, place: number, redraw: CropRequest["redraw"]): boolean {
-    while (this.#failed.has(files[place])) {
-      if (redraw === null) return false;
-      files[place] = redraw(place);
-    }
-    return true;
-  }
-
+  /** Keeps account of a failure. Whether a damaged file fails may depend on what is cut out of it. */
   #account(file: number, { reason }: DecodeFailure, replaced: boolean): void {
+    if (this.#stop !== null) throw this.#stop;
     if (this.#failed.has(file)) return;
     const failed = this.#failed.set(file, reason).size, { paths, root } = this.#files;
     const consequence = replaced ? "another image takes its place" : "it is left out";
     this.#notes.push(`Cannot decode ${this.#path(file)}: ${reason}; ${consequence} (${failed} so far)`);
     if (failed <= Math.max(FAILURES_ALLOWED, SHARE_ALLOWED * paths.length) && failed < paths.length) return;
     const list = Array.from(this.#failed, ([file, reason]) => `\n  ${this.#path(file)}: ${reason}`);
-    throw new Error(`Cannot decode ${failed} of the ${paths.length} images in ${root}:${list.join("")}`);
+    this.#stop = new Error(
+      `Cannot decode ${failed} of the ${paths.length} images in ${root}:${list.join("")}`,
+    );
+    throw this.#stop;
   }
 }

@@ -62,11 +62,14 @@ function middleCut(height: number, width: number, size: number): Cut {
   };
 }
 
+/** What to cut out of an image of that height and width. */
+export type CutPlan = (height: number, width: number) => readonly Cut[];
+
 /** Decodes images. */
 export class Decoder {
   readonly #turbo: TurboJpeg | null;
 
-  /** @param turbo decodes ordinary JPEGs; null: they are treated like all other files */
+  /** With a library for ordinary JPEGs or, if that is null, without. */
   constructor(turbo: TurboJpeg | null) {
     this.#turbo = turbo;
   }
@@ -74,7 +77,6 @@ export class Decoder {
   /**
    * Cuts parts out of an image.
    *
-   * @param plan says what to cut out of an image of that height and width
    * @param size S, height and width of the results
    * @param out a place for each result, planes of R, G and B: (3, S, S)
    * @returns height and width of the image
@@ -82,25 +84,34 @@ export class Decoder {
    */
   async cut(
     file: Uint8Array<ArrayBuffer>,
-    plan: (height: number, width: number) => readonly Cut[],
+    plan: CutPlan,
     size: number,
     out: readonly Uint8Array<ArrayBuffer>[],
   ): Promise<readonly [height: number, width: number]> {
     if (file.length === 0) throw new Error("it is empty");
-    const whole = this.#turbo?.readSize(file) ?? null;
-    if (whole !== null) {
-      const cuts = plan(...whole), reduction = reductionFor(cuts);
-      const reduced = cuts.map((cut) => reduce(cut, reduction, whole)), region = around(reduced);
-      checkPixels(region.height * region.width);
-      const decoded = this.#turbo!.decode(file, whole, region, reduction);
-      if (decoded !== null) {
-        scaleCuts(decoded, reduced, size, out);
-        return whole;
-      }
-    }
+    const done = this.#cutJpeg(file, plan, size, out);
+    if (done !== null) return done;
     const decoded = await decodeAny(file);
     scaleCuts(decoded, plan(decoded.height, decoded.width), size, out);
     return [decoded.height, decoded.width];
+  }
+
+  /** Does it with libjpeg-turbo, if that can. */
+  #cutJpeg(
+    file: Uint8Array<ArrayBuffer>,
+    plan: CutPlan,
+    size: number,
+    out: readonly Uint8Array<ArrayBuffer>[],
+  ): readonly [height: number, width: number] | null {
+    using jpeg = this.#turbo?.open(file) ?? null;
+    if (jpeg === null) return null;
+    const { height, width } = jpeg, cuts = plan(height, width), reduction = reductionFor(cuts);
+    const reduced = cuts.map((cut) => reduce(cut, reduction, height, width)), region = around(reduced);
+    checkPixels(region.height * region.width);
+    const decoded = jpeg.decode(region, reduction);
+    if (decoded === null) return null;
+    scaleCuts(decoded, reduced, size, out);
+    return [height, width];
   }
 }
 
@@ -114,7 +125,7 @@ function reductionFor(cuts: readonly Cut[]): number {
 }
 
 /** A part in pixels of the reduced image. */
-function reduce(cut: Cut, reduction: number, [rows, columns]: readonly [number, number]): Cut {
+function reduce(cut: Cut, reduction: number, rows: number, columns: number): Cut {
   if (reduction === 1) return cut;
   const along = (start: number, length: number, end: number) => {
     const first = Math.round(start / reduction);

@@ -61,7 +61,8 @@ export class DecodePool implements AsyncDisposable {
     job.failures.push(...failures);
     if (--job.waiting > 0) return;
     this.#running.delete(id);
-    job.settle.resolve(job.failures);
+    if (this.#broken !== null) job.settle.reject(this.#broken);
+    else job.settle.resolve(job.failures);
   }
 
   #fail(error: Error): void {
@@ -75,10 +76,10 @@ export class DecodePool implements AsyncDisposable {
    * was not decoded is left.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#broken ??= new Error("Cannot decode images: the workers were ended");
     const running = [...this.#running.values()];
     for (const { taken } of running) Atomics.store(taken, 0, MAX_FILES);
     await Promise.allSettled(running.map(({ settle }) => settle.promise));
-    this.#fail(new Error("Cannot decode images: the workers were ended"));
     for (const worker of this.#workers) worker.terminate();
   }
 }

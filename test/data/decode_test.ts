@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { type Cut, cutsOf, Decoder } from "../../src/data/decode.ts";
+import { type Cut, type CutPlan, cutsOf, Decoder } from "../../src/data/decode.ts";
 import { TurboJpeg } from "../../src/data/turbojpeg.ts";
+import { Random } from "../../src/random.ts";
+import { madeJpeg } from "../made_data.ts";
 
 const FOLDER = new URL("../fixtures/decode/", import.meta.url);
 const turbo = new Decoder(new TurboJpeg()), general = new Decoder(null);
@@ -123,4 +125,91 @@ Deno.test("decode: the middle is what torchvision's Resize and CenterCrop leave"
   await turbo.cut(file("420.jpg"), plan, 28, [out]);
   const [largest] = difference(out, pillow("middle").pixels);
   assert(largest <= 1, `${largest} levels off`);
+});
+
+/** A cut of the whole width and height, scaled to a square. */
+function whole(size: number, exact: boolean): CutPlan {
+  return (height, width) => [{ top: 0, left: 0, height, width, scaled: [size, size], exact, flipped: false }];
+}
+
+const BROKEN = {
+  "cut.jpg": /premature end of JPEG image$/,
+  "headless.jpg": /premature end of JPEG image$/,
+  "text.jpg": /unsupported image format$/,
+  "empty.jpg": /^it is empty$/,
+};
+
+for (const [name, reason] of Object.entries(BROKEN)) {
+  Deno.test(`decode: ${name} is refused with a reason, and the next file is decoded`, async () => {
+    for (const decoder of [turbo, general]) {
+      const error = await square(decoder, file(name), 0, 0, 62).then(
+        () => null,
+        (error: Error) => error.message,
+      );
+      assert.match(error ?? "it was decoded", reason);
+      assert.deepEqual(
+        await square(decoder, file("422.jpg"), 5, 6, 50),
+        squareOf(pillow("422.jpg"), 5, 6, 50),
+      );
+    }
+  });
+}
+
+Deno.test("decode: whatever bytes are wrong, a file is decoded or refused", async () => {
+  const original = file("progressive.jpg"), random = new Random(7);
+  let refused = 0;
+  for (let round = 0; round < 150; round++) {
+    const bytes = round % 3 === 0 ? original.slice(0, random.below(original.length)) : original.slice();
+    if (round % 3 > 0) { for (let i = 0; i < 4; i++) bytes[random.below(bytes.length)] = random.uint32(); }
+    const out = [new Uint8Array(3 * 16 * 16)];
+    await turbo.cut(bytes, whole(16, false), 16, out).catch((error: Error) => {
+      assert.match(error.message, /^[^\n]+$/);
+      refused++;
+    });
+  }
+  assert(refused > 40 && refused < 150, `${refused} of 150 were refused`);
+  assert.deepEqual(await square(turbo, original, 0, 0, 62), squareOf(pillow("progressive.jpg"), 0, 0, 62));
+});
+
+Deno.test("decode: a large image is reduced where it is decoded, which changes it by little", async () => {
+  const bytes = new Uint8Array(await madeJpeg(1001, 777, 1)), size = 90, length = 3 * size * size;
+  const [reduced, exact] = [new Uint8Array(length), new Uint8Array(length)];
+  const plan = (exact: boolean): CutPlan => () => [
+    { top: 16, left: 208, height: 752, width: 728, scaled: [size, size], exact, flipped: true },
+  ];
+  assert.deepEqual(await turbo.cut(bytes, plan(false), size, [reduced]), [777, 1001]);
+  await turbo.cut(bytes, plan(true), size, [exact]);
+  const [largest, mean] = difference(reduced, exact);
+  assert(mean > 0 && mean < 1.5 && largest < 12, `${mean} levels off, at worst ${largest}`);
+});
+
+Deno.test("decode: very long and very large images take no memory for what is not looked at", async () => {
+  for (const [width, height] of [[20_000, 3], [3, 20_000]]) {
+    const bytes = new Uint8Array(await madeJpeg(width, height, 2)), out = [new Uint8Array(3 * 56 * 56)];
+    const middle: CutPlan = (height, width) => cutsOf({ kind: "middle" }, 0, height, width, 56);
+    assert.deepEqual(await turbo.cut(bytes, middle, 56, out), [height, width]);
+    const [cut] = middle(height, width), { scaled } = cut;
+    assert.deepEqual(scaled.toSorted((a, b) => a - b), [64, 64 * 24 / 3 + (20_000 - 24) % 2]);
+    assert.equal(2 * cut.left + cut.width, width);
+    const views: CutPlan = (height, width) =>
+      cutsOf(
+        { kind: "views", views: 1, key: { seed: 0, epoch: 0, step: 0, first: 0 } },
+        0,
+        height,
+        width,
+        56,
+      );
+    await turbo.cut(bytes, views, 56, out);
+  }
+  // The same file, but its header says 60,000 x 60,000 pixels.
+  const bytes = file("420.jpg"), frame = bytes.findIndex((byte, i) => byte === 0xff && bytes[i + 1] === 0xc0);
+  new DataView(bytes.buffer).setUint32(frame + 5, 60_000 << 16 | 60_000);
+  await assert.rejects(
+    turbo.cut(bytes, whole(224, true), 224, [new Uint8Array(3 * 224 * 224)]),
+    /^Error: it has 3600 megapixels to decode, at most 89 are$/,
+  );
+  await assert.rejects(
+    general.cut(bytes, whole(224, true), 224, []),
+    /^Error: Input image exceeds pixel limit$/,
+  );
 });
