@@ -16,7 +16,9 @@ import { writeJson } from "./run/results.ts";
 import { loadModel, type StoredModel } from "./run/stored_model.ts";
 import type { Progress } from "./setup/progress.ts";
 import { autocast, noGrad } from "./torch/autograd.ts";
+import type { DType } from "./torch/dtype.ts";
 import { dispose, scope } from "./torch/scope.ts";
+import type { Tensor } from "./torch/tensor.ts";
 
 /** The numbers of neighbours, and the temperature of their votes: Wu et al., 2018, and a smaller number beside. */
 const NEIGHBOURS = { counts: [200, 20], temperature: 0.1 } as const;
@@ -39,21 +41,22 @@ export interface ProbeResult {
 
 /** Probes a checkpoint as the settings say. Writes its flags and results where they name a folder. */
 export async function probe(settings: ProbeSettings, progress: Progress): Promise<ProbeResult> {
-  const { ckpt_path, results_path, seed } = settings, device = resolveDevice(settings.gpus);
+  const { ckpt_path, results_path, seed } = settings;
+  const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
+  const machine: Machine = { device, precision, batchSize: settings.batch_size };
   using model = loadModel(ckpt_path, device, settings.maxpool1);
   await using train = await openImages(settings, "train");
   await using test = await openImages(settings, "test");
   const classes = train.classes.length;
-  for (const note of train.notes.splice(0)) progress.say(note);
-  const known = await featuresOf(train, model, settings, progress);
-  const asked = await featuresOf(test, model, settings, progress);
+  const known = await featuresOf(train, model, machine, progress);
+  const asked = await featuresOf(test, model, machine, progress);
   progress.say("Training the linear probe");
   const linear = tunedLinearProbe(known, asked, classes, { seed });
   const accuracies = nearestNeighbours(known, asked, classes, NEIGHBOURS);
   const result: ProbeResult = {
     linear,
     neighbours: NEIGHBOURS.counts.map((count, i) => ({ count, accuracy: accuracies[i] })),
-    online: model.classes === classes ? onlineAccuracy(model, asked, settings) : null,
+    online: model.classes === classes ? onlineAccuracy(model, asked, machine) : null,
     features: known.features.shape[1],
     trainImages: known.labels.numel,
     testImages: asked.labels.numel,
@@ -66,27 +69,37 @@ export async function probe(settings: ProbeSettings, progress: Progress): Promis
   return result;
 }
 
+/** What it is computed with. */
+interface Machine {
+  readonly device: string;
+  /** The 16-bit type that convolutions work in; null: float32. */
+  readonly precision: DType | null;
+  readonly batchSize: number;
+}
+
 async function featuresOf(
   images: PlainImages,
   { encoder }: StoredModel,
-  settings: ProbeSettings,
+  { device, precision, batchSize }: Machine,
   progress: Progress,
 ): Promise<LabelledFeatures> {
-  const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
-  return await extractFeatures(images, (batch) => autocast(device, precision, () => encoder.forward(batch)), {
-    device,
-    batchSize: settings.batch_size,
-    onProgress: (done) => progress.step(`Features of ${images.count} images`, done / images.count),
-  });
+  const sayNotes = () => images.notes.splice(0).forEach((note) => progress.say(note));
+  sayNotes();
+  const encode = (batch: Tensor) => autocast(device, precision, () => encoder.forward(batch));
+  const onProgress = (done: number) =>
+    progress.step(`Features of ${images.count} images`, done / images.count);
+  const features = await extractFeatures(images, encode, { device, batchSize, onProgress });
+  // Files that could not be decoded are known only now.
+  sayNotes();
+  return features;
 }
 
 /** What `eval` would find: the head in the same precision. */
 function onlineAccuracy(
   { supervisedHead }: StoredModel,
   { features, labels }: LabelledFeatures,
-  settings: ProbeSettings,
+  { device, precision }: Machine,
 ): number {
-  const { device } = features, precision = resolvePrecision(settings.precision, device);
   return noGrad(() =>
     scope(() => {
       const scores = autocast(device, precision, () => supervisedHead!.forward(features));

@@ -103,3 +103,22 @@ Deno.test("probe: images without labels are refused", async () => {
     /^TypeError: Cannot probe folder: its images have no labels$/,
   );
 });
+
+Deno.test("probe: files that cannot be decoded are named", async () => {
+  using folder = await writeImageNet({ train: 12, test: 4 });
+  const ckpt_path = join(folder.path, "a.ckpt");
+  writeModel(ckpt_path);
+  Deno.writeTextFileSync(join(folder.path, "val", "n01440764", "text.JPEG"), "no image");
+  const flags = {
+    dataset: "imagenet",
+    data_dir: folder.path,
+    ckpt_path,
+    image_size: 32,
+    num_workers: 0,
+    gpus: 0,
+  };
+  const said: string[] = [];
+  const result = await probe(resolveProbe(flags), { say: (text) => said.push(text), step: () => {} });
+  assert.equal(result.testImages, 4);
+  assert.ok(said.some((text) => text.includes("text.JPEG")), said.join("\n"));
+});
