@@ -1,0 +1,69 @@
+// deno-lint-ignore-file no-console -- a script that prints its results
+/**
+ * How much memory an epoch of image files takes, without a model: makes a folder of JPEGs of 500 x 375 pixels, turns all of
+ * them into batches of views, and prints the most memory that the process held above what it had at the start.
+ *
+ *     deno run -A scripts/measure_memory.ts [--images 20000] [--workers 8] [--batch 64]
+ *
+ * @module
+ */
+
+import { parseArgs } from "node:util";
+import sharp from "sharp";
+import { FolderBatches } from "../src/data/folder_batches.ts";
+import { listImageFolder } from "../src/data/image_folder.ts";
+import { Random } from "../src/random.ts";
+import { scope } from "../src/torch/scope.ts";
+
+const { values } = parseArgs({
+  options: {
+    images: { type: "string", default: "20000" },
+    workers: { type: "string", default: "8" },
+    batch: { type: "string", default: "64" },
+  },
+});
+const images = Number(values.images), batchSize = Number(values.batch);
+/** So many files differ; the others are further names of them. */
+const DIFFERENT = 200;
+
+async function writeImages(folder: string): Promise<void> {
+  for (let i = 0; i < images; i++) {
+    const path = `${folder}/${i}.JPEG`;
+    if (i >= DIFFERENT) {
+      Deno.linkSync(`${folder}/${i % DIFFERENT}.JPEG`, path);
+      continue;
+    }
+    const random = new Random(0, i),
+      pixels = Uint8Array.from({ length: 3 * 100 * 75 }, () => random.uint32());
+    const image = sharp(pixels, { raw: { width: 100, height: 75, channels: 3 } }).resize(500, 375);
+    Deno.writeFileSync(path, await image.jpeg().toBuffer());
+  }
+}
+
+const folder = await Deno.makeTempDir({ prefix: "stec-memory-" });
+try {
+  await writeImages(folder);
+  const before = Deno.memoryUsage().rss;
+  await using source = new FolderBatches(listImageFolder(folder), {
+    views: {
+      ...{ size: 224, jitterStrength: 1, pColorJitter: -1, pGrayscale: -1 },
+      ...{ useGaussianBlur: false, useSolarization: false },
+    },
+    ...{ batchSize, seed: 0, device: "cpu", rank: 0, processes: 1 },
+    ...{ workers: Number(values.workers), linear: false },
+  });
+  const steps = Math.floor(source.count / batchSize), start = performance.now();
+  let most = 0;
+  for (let step = 0; step < steps; step++) {
+    const prepared = await source.prepare({ epoch: 0, step });
+    scope(() => void prepared.toBatch());
+    most = Math.max(most, Deno.memoryUsage().rss);
+    if ((step + 1) % Math.ceil(steps / 10) === 0 || step === steps - 1) {
+      console.log(`${(step + 1) * batchSize} images: at most ${((most - before) / 1e6).toFixed(0)} MB`);
+    }
+  }
+  const seconds = (performance.now() - start) / 1000;
+  console.log(`${(steps * batchSize / seconds).toFixed(0)} images/s, ${values.workers} workers`);
+} finally {
+  await Deno.remove(folder, { recursive: true });
+}
