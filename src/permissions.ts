@@ -6,6 +6,7 @@
 
 import { join, resolve } from "node:path";
 import type { DatasetName, EvalSettings, PreviewSettings } from "./config/settings.ts";
+import { ARCHIVES, isDownloadable } from "./data/archives.ts";
 import { UsageError } from "./errors.ts";
 import { REPOSITORY } from "./setup/environment.ts";
 import type { NativeManifest } from "./setup/manifest.ts";
@@ -15,13 +16,6 @@ const VARIABLES = ["STEC_*", "XDG_CACHE_HOME", "HOME", "MALLOC_ARENA_MAX", "npm_
 
 /** What every command may do. */
 const ALWAYS = ["--no-prompt", "--allow-read", `--allow-env=${VARIABLES}`];
-
-/** Where data sets come from. */
-const HOSTS: { readonly [K in DatasetName]?: string } = {
-  cifar10: "www.cs.toronto.edu",
-  cifar100: "www.cs.toronto.edu",
-  stl10: "ai.stanford.edu",
-};
 
 /** The data sets of JPEG files, which sharp's native library decodes. */
 const DECODED: readonly DatasetName[] = ["imagenet", "folder"];
@@ -56,12 +50,13 @@ function forDataset(
   pictures: boolean,
 ): string[] {
   const libraries = [...manifest.preload, manifest.shim, manifest.cudaShim].filter((path) => path !== null);
-  const host = HOSTS[dataset];
   return [
     ...ALWAYS,
     ...allow("ffi", [...libraries, ...(pictures ? [join(REPOSITORY, "node_modules")] : [])]),
     ...allow("write", [...writes, ...(download ? [data_dir] : [])]),
-    ...(download && host !== undefined ? [`--allow-net=${host}`] : []),
+    ...(download && isDownloadable(dataset)
+      ? [`--allow-net=${new URL(ARCHIVES[dataset].url).hostname}`]
+      : []),
   ];
 }
 

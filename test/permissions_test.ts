@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveEval, resolvePreview, resolveTrain } from "../src/config/resolve.ts";
-import { ARCHIVES } from "../src/data/download.ts";
+import { ARCHIVES } from "../src/data/archives.ts";
 import { UsageError } from "../src/errors.ts";
 import { denoCommand } from "../src/launch.ts";
 import { permissionsFor, permissionsForExport, permissionsForPreview } from "../src/permissions.ts";

@@ -31,7 +31,7 @@ export function findFiles(search: FileSearch): string[] {
     `Cannot find ${search.dataset}: looked for ${
       search.files.join(", ")
     } in the data folder itself and in its ` +
-      `${search.archiveFolder}; missing: ${reports.join("; ")}`,
+      `${search.archiveFolder}; missing: ${reports.join("; ")}; --download fetches them`,
   );
 }
 

@@ -8,7 +8,7 @@
  */
 
 import type { ImageDataset, Split } from "./dataset.ts";
-import { countRecords, findFiles, readFull } from "./binary.ts";
+import { countRecords, type FileSearch, findFiles, readFull } from "./binary.ts";
 
 /** Which of the two data sets. */
 export type CifarName = "cifar10" | "cifar100";
@@ -60,13 +60,7 @@ const FORMATS: Readonly<Record<CifarName, CifarFormat>> = {
  * @throws {RangeError} where a file is no whole number of records or holds a label that does not exist
  */
 export async function loadCifar(name: CifarName, dataDir: string, split: Split): Promise<ImageDataset> {
-  const format = FORMATS[name];
-  const paths = findFiles({
-    dataset: format.title,
-    folder: dataDir,
-    archiveFolder: format.archiveFolder,
-    files: format.files[split],
-  });
+  const format = FORMATS[name], paths = findFiles(cifarFiles(name, dataDir, split));
   const recordBytes = format.labelBytes + PIXEL_BYTES;
   const counts = paths.map((path) => countRecords(format.title, path, recordBytes));
   const count = counts.reduce((sum, records) => sum + records, 0);
@@ -78,6 +72,12 @@ export async function loadCifar(name: CifarName, dataDir: string, split: Split):
     first = end;
   }
   return { name, split, images, labels, count, height: SIZE, width: SIZE, classes: format.classes };
+}
+
+/** Which files of a split are looked for, and where. */
+export function cifarFiles(name: CifarName, dataDir: string, split: Split): FileSearch {
+  const { title, archiveFolder, files } = FORMATS[name];
+  return { dataset: title, folder: dataDir, archiveFolder, files: files[split] };
 }
 
 /** Reads as many records of a file as there is room for labels; each byte is copied once, to its place. */

@@ -8,7 +8,7 @@
  */
 
 import type { ImageDataset } from "./dataset.ts";
-import { countRecords, findFiles, readFull } from "./binary.ts";
+import { countRecords, type FileSearch, findFiles, readFull } from "./binary.ts";
 
 /** The images without labels that STL-10 is learnt from, and the labelled ones for training and for testing. */
 export type Stl10Split = "unlabeled" | "train" | "test";
@@ -34,7 +34,7 @@ const FILES: Readonly<Record<Stl10Split, readonly string[]>> = {
  * @throws {RangeError} where a file is no whole number of images, counts differ, or a label does not exist
  */
 export async function loadStl10(dataDir: string, split: Stl10Split): Promise<ImageDataset> {
-  const [imagePath, labelPath] = findSplit(dataDir, split);
+  const [imagePath, labelPath] = findFiles(stl10Files(dataDir, split));
   const count = countRecords("STL-10", imagePath, IMAGE_BYTES);
   return {
     name: "stl10",
@@ -50,17 +50,13 @@ export async function loadStl10(dataDir: string, split: Stl10Split): Promise<Ima
 
 /** How many images without labels there are, without reading them. Throws as {@linkcode loadStl10} does. */
 export function countUnlabelled(dataDir: string): number {
-  const [path] = findSplit(dataDir, "unlabeled");
+  const [path] = findFiles(stl10Files(dataDir, "unlabeled"));
   return countRecords("STL-10", path, IMAGE_BYTES);
 }
 
-function findSplit(dataDir: string, split: Stl10Split): string[] {
-  return findFiles({
-    dataset: "STL-10",
-    folder: dataDir,
-    archiveFolder: "stl10_binary",
-    files: FILES[split],
-  });
+/** Which files of a part are looked for, and where. */
+export function stl10Files(dataDir: string, split: Stl10Split): FileSearch {
+  return { dataset: "STL-10", folder: dataDir, archiveFolder: "stl10_binary", files: FILES[split] };
 }
 
 /** Reads images and turns their planes from column-major to row-major, in place, while the next are read. */

@@ -4,13 +4,12 @@ import { buffer } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import {
-  type Archive,
-  ARCHIVES,
   downloadDataset,
   downloadFile,
   type DownloadOptions,
   type DownloadProgress,
 } from "../../src/data/download.ts";
+import { type Archive, ARCHIVES } from "../../src/data/archives.ts";
 
 const CONTENT = Uint8Array.from({ length: 200_000 }, (_, i) => i * i >> 5);
 const MD5 = md5(CONTENT);
