@@ -15,7 +15,7 @@ import { parseArgs } from "node:util";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { MemoryBatches } from "../src/data/batches.ts";
 import { buildModel, buildOptimizer, objectiveOf } from "../src/run/build.ts";
-import { layoutFor, resolveDevice } from "../src/run/machine.ts";
+import { LAYOUT, resolveDevice } from "../src/run/machine.ts";
 import { type Learner, trainStep } from "../src/run/step.ts";
 import { cudaMemory, describeCudaDevice, gpuNumber, resetCudaPeak, synchronize } from "../src/torch/cuda.ts";
 import { describeLibrary } from "../src/torch/library.ts";
@@ -74,7 +74,7 @@ function own(): Runner {
     rank: 0,
     processes: 1,
   });
-  const model = buildModel(settings, 10, 0).to({ device, memoryFormat: layoutFor(device) });
+  const model = buildModel(settings, 10, 0).to({ device, memoryFormat: LAYOUT });
   const learner: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),

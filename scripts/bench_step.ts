@@ -3,6 +3,9 @@
  * The time of a training step (ResNet-18, CIFAR stem) beside the same step in PyTorch, step about in one run.
  *
  *     deno run -A scripts/bench_step.ts [--python python3] [--batch 64] [--threads 2] [--steps 10]
+ *         [--layout channels_last]
+ *
+ * Both sides lay weights and activations out as `--layout` says; channels last is what training uses.
  *
  * @module
  */
@@ -24,7 +27,7 @@ const { values } = parseArgs({
     batch: { type: "string", default: "64" },
     threads: { type: "string", default: "2" },
     steps: { type: "string", default: "10" },
-    layout: { type: "string", default: "contiguous" },
+    layout: { type: "string", default: "channels_last" },
   },
 });
 const batchSize = Number(values.batch), steps = Number(values.steps);

@@ -17,7 +17,7 @@ import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/bu
 import { Checkpoints } from "./run/checkpoints.ts";
 import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
 import { type Log, openLog } from "./run/log.ts";
-import { allowTf32, layoutFor, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
 import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
@@ -37,7 +37,7 @@ export interface TrainResult {
 /** Who asks a run to stop, and whom it shares its batches with. */
 export interface TrainOptions {
   /** Asks to stop after the step at hand. */
-  readonly signal: AbortSignal;
+  readonly signal: Pick<AbortSignal, "aborted">;
   /** The processes that train together; absent where there is one. */
   readonly peers?: Peers;
 }
@@ -172,7 +172,7 @@ function buildLearner(settings: TrainSettings, source: BatchSource, peers: Peers
   const objective = { ...objectiveOf(settings), gathering: peers };
   const model = buildModel(settings, source.classes, settings.seed).to({
     device,
-    memoryFormat: layoutFor(device),
+    memoryFormat: LAYOUT,
   });
   if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
   return {

@@ -54,7 +54,7 @@ export const DEMONSTRATION: Partial<TrainSettings> = {
   optimizer: "adam",
   learning_rate: 3e-3,
   warmup_epochs: 1,
-  max_epochs: 8,
+  max_epochs: 12,
 };
 
 /** What follows from the data set: method.md, sections 1 and 2. */

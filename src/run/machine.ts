@@ -75,10 +75,8 @@ export function resolvePrecision(precision: Precision, device: string): DType | 
   }
 }
 
-/** The order in memory of weights, which activations follow: GPUs convolve fastest with the channels last. */
-export function layoutFor(device: string): MemoryFormat {
-  return gpuNumber(device) === null ? "contiguous" : "channels_last";
-}
+/** The order in memory of weights, which activations follow: CPUs and GPUs convolve fastest with the channels last. */
+export const LAYOUT: MemoryFormat = "channels_last";
 
 /** Metrics of the machine that the log adds: a GPU's memory in bytes, and what the gradient scaler does. */
 export function machineMetrics({ device, scaler }: Pick<Learner, "device" | "scaler">): Metrics {

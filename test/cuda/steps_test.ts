@@ -4,7 +4,7 @@ import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import type { Optimizer } from "../../src/optim/optimizer.ts";
 import { larsGroups, plainGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
-import { layoutFor } from "../../src/run/machine.ts";
+import { LAYOUT } from "../../src/run/machine.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
 import { type Batch, type ObjectiveOptions, Stec } from "../../src/ssl/stec.ts";
 import { tensor } from "../../src/torch/create.ts";
@@ -66,7 +66,7 @@ function learner(tag: string, device: string, precision: DType | null = null): L
     classes: 10,
   });
   fill(model.stateDict());
-  model.to({ device, memoryFormat: layoutFor(device) });
+  model.to({ device, memoryFormat: LAYOUT });
   const scaler = precision === "float16" ? new GradScaler(device) : undefined;
   return { model, optimizer: OPTIMIZERS[tag].make(model), objective: OBJECTIVE, device, precision, scaler };
 }

@@ -1,12 +1,6 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
-import {
-  allowTf32,
-  layoutFor,
-  machineMetrics,
-  resolveDevice,
-  resolvePrecision,
-} from "../../src/run/machine.ts";
+import { allowTf32, machineMetrics, resolveDevice, resolvePrecision } from "../../src/run/machine.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { cudaDeviceCount, gpuNumber } from "../../src/torch/cuda.ts";
 
@@ -17,7 +11,6 @@ Deno.test("machine: without a GPU, or told so, the CPU computes, in float32", ()
   if (gpus === 0) assert.equal(resolveDevice("auto"), "cpu");
   assert.equal(resolvePrecision("auto", "cpu"), null);
   assert.equal(resolvePrecision("bf16", "cpu"), "bfloat16");
-  assert.equal(layoutFor("cpu"), "contiguous");
   assert.deepEqual(machineMetrics({ device: "cpu" }), {});
 });
 
