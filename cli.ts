@@ -9,8 +9,8 @@
 
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
 import { messageOf, UsageError } from "./src/errors.ts";
-import { isLaunched, launch, type Program } from "./src/launch.ts";
-import { onStopSignals, STOP_STATUS } from "./src/signals.ts";
+import { isLaunched, launch, onLauncherEnd, type Program } from "./src/launch.ts";
+import { onStopSignals, STOP_STATUS, type StopSignal } from "./src/signals.ts";
 import type { TrainResult } from "./src/train.ts";
 
 async function main(args: string[]): Promise<number> {
@@ -18,7 +18,7 @@ async function main(args: string[]): Promise<number> {
   if (invocation.command === "print") return print(invocation.text.trimEnd());
   // An inspection only reads, as this process does.
   if (isLaunched() || invocation.command === "inspect") return await run(invocation);
-  return await launch({ script: import.meta.filename!, args, ...await processFor(invocation) });
+  return await launch(await programsFor(invocation, args));
 }
 
 /** A command to run, as it was understood. */
@@ -26,6 +26,31 @@ type Order = Exclude<Invocation, { command: "print" }>;
 
 /** The variable that says under which name a file may be written until it is whole. */
 const TEMPORARY = "STEC_TEMPORARY";
+
+/** The processes that run a command: one, but for training that several do together. */
+async function programsFor(
+  invocation: Exclude<Order, { command: "inspect" }>,
+  args: string[],
+): Promise<Program[]> {
+  const program = { script: import.meta.filename!, args, ...await processFor(invocation) };
+  if (invocation.command !== "train") return [program];
+  const { freePort, WORLD_VARIABLE, worldsToStart } = await import("./src/distributed/world.ts");
+  return worldsToStart(Deno.env, invocation.settings, freePort).map((world, _, { length }) =>
+    world === null ? program : {
+      ...program,
+      environment: {
+        ...program.environment,
+        ...(length > 1 && { OMP_NUM_THREADS: Deno.env.get("OMP_NUM_THREADS") ?? threadsOfEach(length) }),
+        [WORLD_VARIABLE]: JSON.stringify(world),
+      },
+    }
+  );
+}
+
+/** The threads of each of several processes: together they have as many as there are cores. */
+function threadsOfEach(processes: number): string {
+  return `${Math.max(1, Math.floor(navigator.hardwareConcurrency / processes))}`;
+}
 
 /** What the process that runs a command may do, and the variables that are added for it. */
 async function processFor(
@@ -54,21 +79,27 @@ async function processFor(
 
 /** Runs a command and returns the exit status. */
 async function run(invocation: Order): Promise<number> {
-  for (const note of invocation.notes) say(note);
+  const { launchedWorld } = await import("./src/distributed/world.ts");
+  const world = launchedWorld(Deno.env), isFirst = world === null || world.rank === 0;
+  if (isFirst) invocation.notes.forEach(say);
   switch (invocation.command) {
     case "train": {
       const { train } = await import("./src/train.ts");
       const controller = new AbortController();
       let status = 0;
       // Which signal came first is all that matters: the launching process acts on a second one.
-      using _ = onStopSignals((signal) => {
-        say("Stopping after this step, with a checkpoint; Ctrl-C once more stops at once, without");
+      const stop = (signal: StopSignal) => {
+        if (isFirst) {
+          say("Stopping after this step, with a checkpoint; Ctrl-C once more stops at once, without");
+        }
         status = STOP_STATUS[signal];
         controller.abort();
-      }, () => {});
-      const result = await train(invocation.settings, { signal: controller.signal });
-      if (result.interrupted) return status;
-      return print(describeResult(result));
+      };
+      using _signals = onStopSignals(stop, () => {}), _launcher = onLauncherEnd(() => stop("SIGTERM"));
+      const result = await train(invocation.settings, { signal: controller.signal, world });
+      // Where another process was asked to stop, this one was, too.
+      if (result.interrupted) return status || STOP_STATUS.SIGTERM;
+      return isFirst ? print(describeResult(result)) : 0;
     }
     case "eval": {
       const { evaluate } = await import("./src/evaluate.ts");

@@ -26,24 +26,59 @@ export function isLaunched(): boolean {
   return Deno.env.get(LAUNCHED) === "1";
 }
 
+/** How long programs that work together may go on after one of them has failed. They mostly notice by themselves. */
+const GRACE_MS = 25_000;
+
 /**
- * Runs a program to its end on this process's terminal and returns its exit status. It is passed the first signal
- * to end; it may get the same from the terminal, so it should not count them. The second ends it at once.
+ * Runs programs that work together to their end, on this process's terminal, and returns the exit status of the first
+ * that failed, else 0. They are passed the first signal to end; they may get the same from the terminal, so they should
+ * not count them. The second ends them at once.
+ *
+ * @throws {Error} if a signal that nobody asked for was the first failure: it says which program and which signal
  */
-export async function launch(program: Program): Promise<number> {
-  const child = start(program);
-  let killed: StopSignal | undefined;
-  using _ = onStopSignals(
-    (signal) => send(child, signal),
-    (signal) => {
-      killed = signal;
-      send(child, "SIGKILL");
-    },
-  );
-  const { code, signal } = await child.status;
+export async function launch(programs: readonly Program[]): Promise<number> {
+  const children: Deno.ChildProcess[] = [];
+  const sendAll = (signal: Deno.Signal) => children.forEach((child) => send(child, signal));
+  let killed: StopSignal | undefined, failure: { rank: number; status: Deno.CommandStatus } | undefined;
+  let grace: ReturnType<typeof setTimeout> | undefined;
+  using _ = onStopSignals(sendAll, (signal) => {
+    killed = signal;
+    sendAll("SIGKILL");
+  });
+  try {
+    for (const program of programs) children.push(start(program));
+    await Promise.all(children.map(async (child, rank) => {
+      const status = await child.status;
+      if (status.success || failure !== undefined) return;
+      failure = { rank, status };
+      grace = setTimeout(() => sendAll("SIGKILL"), GRACE_MS);
+    }));
+  } catch (error) {
+    sendAll("SIGKILL");
+    throw error;
+  } finally {
+    clearTimeout(grace);
+  }
   if (killed !== undefined) return STOP_STATUS[killed];
-  if (signal !== null && !(signal in STOP_STATUS)) throw new Error(describeEnd(signal));
-  return code;
+  if (failure === undefined) return 0;
+  const { rank, status: { code, signal } } = failure;
+  if (signal === null || signal in STOP_STATUS) return code;
+  throw new Error(describeEnd(signal, programs.length === 1 ? "The program" : `Process ${rank}`));
+}
+
+/**
+ * Calls back when the process that launched this one has ended without a word, until disposed: nobody would pass signals
+ * on any more.
+ */
+export function onLauncherEnd(then: () => void): Disposable {
+  const launcher = Deno.ppid;
+  const timer = setInterval(() => {
+    if (Deno.ppid === launcher) return;
+    clearInterval(timer);
+    then();
+  }, 500);
+  Deno.unrefTimer(timer);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 function start({ script, args, permissions, environment }: Program): Deno.ChildProcess {
@@ -77,7 +112,7 @@ function send(child: Deno.ChildProcess, signal: Deno.Signal): void {
   }
 }
 
-function describeEnd(signal: Deno.Signal): string {
+function describeEnd(signal: Deno.Signal, what: string): string {
   const reason = signal === "SIGKILL" ? ", as happens when memory runs out" : "";
-  return `The program was ended by the signal ${signal}${reason}`;
+  return `${what} was ended by the signal ${signal}${reason}`;
 }

@@ -8,7 +8,9 @@ import type { TrainSettings } from "./config/settings.ts";
 import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
 import { parallelize } from "./distributed/ddp.ts";
-import { ALONE, type Peers } from "./distributed/peers.ts";
+import type { Peers } from "./distributed/peers.ts";
+import { together } from "./distributed/together.ts";
+import type { World } from "./distributed/world.ts";
 import { messageOf } from "./errors.ts";
 import { test, type TestResult } from "./evaluate.ts";
 import { GradScaler } from "./optim/grad_scaler.ts";
@@ -38,8 +40,14 @@ export interface TrainResult {
 export interface TrainOptions {
   /** Asks to stop after the step at hand. */
   readonly signal: Pick<AbortSignal, "aborted">;
-  /** The processes that train together; absent where there is one. */
-  readonly peers?: Peers;
+  /** This process's place among those that train together; absent where it is alone. */
+  readonly world?: World | null;
+}
+
+/** What a process trains on, and with whom. */
+interface Site {
+  readonly device: string;
+  readonly peers: Peers;
 }
 
 /**
@@ -47,8 +55,22 @@ export interface TrainOptions {
  * where one is asked to, and process 0 alone logs, saves and tests.
  */
 export async function train(settings: TrainSettings, options: TrainOptions): Promise<TrainResult> {
-  const { signal, peers = ALONE } = options, globalBatch = settings.batch_size * peers.size;
-  await using source = await openSource(settings, sourceOptions(settings, peers));
+  const { signal, world = null } = options, device = resolveDevice(settings.gpus, world?.localRank);
+  allowTf32(settings.tf32, device);
+  return await together(
+    world,
+    { timeout: settings.dist_timeout },
+    (peers) => trainOn({ device, peers }, settings, signal),
+  );
+}
+
+async function trainOn(
+  site: Site,
+  settings: TrainSettings,
+  signal: TrainOptions["signal"],
+): Promise<TrainResult> {
+  const { peers, device } = site, globalBatch = settings.batch_size * peers.size;
+  await using source = await openSource(settings, sourceOptions(settings, site));
   const plan = planRun({
     count: source.count,
     globalBatch,
@@ -56,7 +78,7 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
     maxSteps: settings.max_steps,
     warmupEpochs: settings.warmup_epochs,
   });
-  const learner = buildLearner(settings, source, peers);
+  const learner = buildLearner(settings, source, site);
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
   using _reducer = learner.reducer;
   const schedule = buildSchedule(settings, plan);
@@ -117,7 +139,7 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
   if (test !== null) {
     log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
   }
-  const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, learner.device) : null;
+  const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, device) : null;
   return { interrupted: false, steps, test, baselines };
 }
 
@@ -148,7 +170,7 @@ async function yieldToSignals(): Promise<void> {
   yielded = performance.now();
 }
 
-function sourceOptions(settings: TrainSettings, peers: Peers): BatchSourceOptions {
+function sourceOptions(settings: TrainSettings, { device, peers }: Site): BatchSourceOptions {
   return {
     views: {
       size: settings.image_size,
@@ -160,15 +182,14 @@ function sourceOptions(settings: TrainSettings, peers: Peers): BatchSourceOption
     },
     batchSize: settings.batch_size,
     seed: settings.seed,
-    device: resolveDevice(settings.gpus),
+    device,
     rank: peers.rank,
     processes: peers.size,
   };
 }
 
-function buildLearner(settings: TrainSettings, source: BatchSource, peers: Peers): Learner {
-  const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
-  allowTf32(settings.tf32, device);
+function buildLearner(settings: TrainSettings, source: BatchSource, { device, peers }: Site): Learner {
+  const precision = resolvePrecision(settings.precision, device);
   const objective = { ...objectiveOf(settings), gathering: peers };
   const model = buildModel(settings, source.classes, settings.seed).to({
     device,

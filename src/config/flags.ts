@@ -67,7 +67,7 @@ const data = {
     "by data set",
     "Side of the views in pixels; for folder and imagenet",
   ),
-  batch_size: flag(whole({ min: 2 }), 1024, "Images in a batch, on each GPU"),
+  batch_size: flag(whole({ min: 2 }), 1024, "Images in a batch, of each process: one a GPU"),
   num_workers: flag(whole({ min: 0 }), 8, "Workers that decode images"),
 } satisfies Flags<DataSettings>;
 
@@ -145,8 +145,16 @@ const optimizer = {
 } satisfies Flags<OptimizerSettings>;
 
 const machine = {
-  gpus: dependent(devices(), "1 where there is a GPU, else 0", "GPUs of this machine; 0: CPU"),
-  num_nodes: flag(whole({ min: 1 }), 1, "Machines that work together"),
+  gpus: dependent(
+    devices(),
+    "1 where there is a GPU, else 0",
+    "GPUs of this machine, with a process each; 0: CPU",
+  ),
+  num_nodes: flag(
+    whole({ min: 1 }),
+    1,
+    "Machines that train together, each with a launcher such as torchrun",
+  ),
   fp32: flag(present(), false, "Compute in 32 bits: --precision fp32"),
   precision: flag(
     choice(PRECISIONS),
@@ -173,6 +181,16 @@ const run = {
   on_nan: flag(choice(ON_NAN), "stop", "If the loss is not finite: stop, or go back to the last checkpoint"),
   log_every: flag(whole({ min: 1 }), 10, "Steps between two entries in the log"),
   tf32: flag(present(), false, "Let a GPU round what it multiplies in float32 to TF32, which is faster"),
+  processes: flag(
+    whole({ min: 1 }),
+    1,
+    "Processes that train together on this machine's CPU; on GPUs there is one for each of --gpus",
+  ),
+  dist_timeout: flag(
+    number({ above: 0 }),
+    600,
+    "Seconds after which a process that does not answer the others is given up",
+  ),
 } satisfies Flags<RunSettings>;
 
 /** Flags of the reference's program that do nothing here. */

@@ -98,7 +98,14 @@ export function resolveTrain(given: GivenFlags): TrainSettings {
         "at least one must be above 0",
     );
   }
-  return settings;
+  const { processes, gpus } = settings;
+  if (processes === 1) return settings;
+  if (gpus !== "auto" && gpus > 0) {
+    throw new UsageError(
+      `Cannot combine --processes ${processes}, which is for the CPU, with --gpus ${gpus}: leave one of them out`,
+    );
+  }
+  return { ...settings, gpus: 0 };
 }
 
 /**

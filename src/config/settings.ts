@@ -166,6 +166,10 @@ export interface RunSettings {
   readonly log_every: number;
   /** Whether a GPU may round what it multiplies in float32 to TF32. */
   readonly tf32: boolean;
+  /** Processes of this machine that share each batch on the CPU. */
+  readonly processes: number;
+  /** Seconds after which a process that does not answer is given up. */
+  readonly dist_timeout: number;
 }
 
 /** Settings of `eval`: the flags of `train` with other defaults, without what steers a training run. */

@@ -15,16 +15,21 @@ import type { World } from "./world.ts";
 const ROLL_CALL_MS = 5000;
 const POLL_MS = 50;
 
+/** How processes work together. */
+export interface TogetherOptions {
+  /** Seconds after which a process that does not answer is given up. */
+  readonly timeout: number;
+}
+
 /**
  * Runs a body as one of several processes. If one of them fails, is killed or does not answer any more, the body fails
  * in all of them, and the error says which process it was and why.
  *
  * @param world null: this process is alone
- * @param timeout seconds after which a process that does not answer is given up
  */
 export async function together<T>(
   world: World | null,
-  timeout: number,
+  { timeout }: TogetherOptions,
   body: (peers: Peers) => Promise<T>,
 ): Promise<T> {
   if (world === null) return await body(ALONE);

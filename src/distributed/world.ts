@@ -170,6 +170,12 @@ function checkAgreement(
   }
 }
 
+/** A port of this machine that is free at the moment. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
 /** The places of processes that all run on this machine. */
 export function localWorlds(size: number, port: number): World[] {
   return Array.from({ length: size }, (_, rank) => ({
@@ -182,6 +188,24 @@ export function localWorlds(size: number, port: number): World[] {
     served: false,
     attempt: 0,
   }));
+}
+
+/**
+ * The places of the processes that this one has to start: its own where a launcher has started it, else those of all
+ * that the settings want on this machine; one null for a process that is alone.
+ *
+ * @param findPort finds a free port of this machine
+ * @throws {UsageError} as {@linkcode worldFrom}
+ */
+export function worldsToStart(
+  environment: Environment,
+  settings: WorldSettings,
+  findPort: () => number,
+): (World | null)[] {
+  const given = worldFrom(environment, settings);
+  if (given !== null) return [given];
+  const { gpus, processes } = settings, size = gpus === "auto" ? processes : Math.max(gpus, processes);
+  return size === 1 ? [null] : localWorlds(size, findPort());
 }
 
 /** The place of this process, as its launcher has written it; null where it is alone. */

@@ -74,6 +74,8 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     on_nan: fc.constantFrom(...ON_NAN),
     log_every: whole(1),
     tf32: fc.boolean(),
+    processes: whole(1),
+    dist_timeout: fc.integer({ min: 1, max: 1_000_000 }),
   }).map((settings) => ({
     ...settings,
     download: settings.download && ["cifar10", "cifar100", "stl10"].includes(settings.dataset),
@@ -84,5 +86,6 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
       ? 1
       : settings.supervised_lambda,
     fp32: settings.precision === "fp32",
+    gpus: settings.processes > 1 ? 0 : settings.gpus,
   }));
 }

@@ -58,6 +58,8 @@ const CIFAR10: TrainSettings = {
   on_nan: "stop",
   log_every: 10,
   tf32: false,
+  processes: 1,
+  dist_timeout: 600,
 };
 
 const STL10: TrainSettings = {
@@ -167,7 +169,8 @@ Deno.test("settings: the reference's ImageNet command", () => {
 
 Deno.test("settings: the reference's evaluation", () => {
   const words = "eval --dataset cifar100 --data_dir D --arch resnet18 --ckpt_path C".split(" ");
-  const { resume: _1, save_every: _2, keep: _3, on_nan: _4, log_every: _5, tf32: _6, ...shared } = CIFAR10;
+  const { resume: _1, save_every: _2, keep: _3, on_nan: _4, log_every: _5, tf32: _6, ...rest } = CIFAR10;
+  const { processes: _7, dist_timeout: _8, ...shared } = rest;
   assert.deepEqual(parseCommandLine(words), {
     command: "eval",
     settings: {

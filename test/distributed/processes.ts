@@ -4,14 +4,8 @@
  * @module
  */
 
-import { localWorlds, WORLD_VARIABLE } from "../../src/distributed/world.ts";
+import { freePort, localWorlds, WORLD_VARIABLE } from "../../src/distributed/world.ts";
 import { denoCommand } from "../../src/launch.ts";
-
-/** A port of this machine that was free a moment ago. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 /** A process as it ended. */
 export interface End {

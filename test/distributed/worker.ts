@@ -48,7 +48,7 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
 
 const found = await together(
   launchedWorld(Deno.env),
-  60,
+  { timeout: 60 },
   (peers) => Promise.resolve(scope(() => JOBS[job](peers))),
 );
 Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(found)));

@@ -10,7 +10,7 @@ const program = {
   environment: { STEC_TEST: "added" },
 };
 Deno.exit(
-  await launch(program).catch((error) => {
+  await launch([program]).catch((error) => {
     Deno.stderr.writeSync(new TextEncoder().encode(messageOf(error) + "\n"));
     return 1;
   }),
