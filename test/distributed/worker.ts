@@ -32,6 +32,11 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
   },
   /** A few optimiser steps. */
   steps: (peers) => trainSteps(peers, JSON.parse(args[0])),
+  /** Rank 1 fails by itself while the others wait for it. */
+  fail(peers) {
+    if (peers.rank === 1) throw new RangeError("Cannot read the disk: it is on fire");
+    return peers.any(false);
+  },
   /** Every collective with numbers that tell ranks apart. */
   collectives(peers) {
     const own = tensor([[peers.rank, 1]], { dtype: "float64" });

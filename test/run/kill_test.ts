@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { parseLightning } from "../../src/checkpoint/lightning.ts";
-import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { denoCommand } from "../../src/launch.ts";
 import { Random } from "../../src/random.ts";
 import { REPOSITORY } from "../../src/setup/environment.ts";
 import { writeCifar } from "../made_data.ts";
+import { savedStep } from "./saved_step.ts";
 
 /** How often the run is killed: `STEC_KILLS=200 deno task test --filter kill` for the long version. */
 const KILLS = Number(Deno.env.get("STEC_KILLS") ?? 4);
@@ -33,15 +32,6 @@ function loggedStep(results: string): number {
     if (error instanceof Deno.errors.NotFound) return 0;
     throw error;
   }
-}
-
-/** Reads every byte of the checkpoint, so that its checksums are compared, and returns its step. */
-function savedStep(results: string): number {
-  using file = readCheckpoint(join(results, "last.ckpt"));
-  const { stateDict, optimizerStates, globalStep } = parseLightning(file.root);
-  for (const stored of stateDict.values()) stored.read();
-  assert.ok(optimizerStates.length > 0);
-  return globalStep;
 }
 
 Deno.test(`kill: killed ${KILLS} times at random moments, a run loses no more than the steps since it last saved`, async () => {
