@@ -283,6 +283,8 @@ double stec_reducer_new(double group, uint32_t count) {
 int32_t stec_reducer_prepare(double reducer) {
   STEC_GUARD(STEC_FAILED, {
     const auto reducing = reducers().get(reducer);
+    // Counts the iteration, without which no times are taken.
+    reducing->prepare_for_forward();
     reducing->rebuild_buckets();
     reducing->prepare_for_backward({});
     return 0;
