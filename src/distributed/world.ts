@@ -53,10 +53,11 @@ const TORCHRUN: Source = {
   localSize: "LOCAL_WORLD_SIZE",
 };
 
+/** What srun sets: `SLURM_NTASKS` is there in a batch script, too, which is no process among others. */
 const SLURM: Source = {
   name: "Slurm",
   rank: "SLURM_PROCID",
-  size: "SLURM_NTASKS",
+  size: "SLURM_STEP_NUM_TASKS",
   localRank: "SLURM_LOCALID",
   localSize: "SLURM_NTASKS_PER_NODE",
 };
