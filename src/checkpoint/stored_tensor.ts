@@ -201,33 +201,49 @@ export class StoredTensor implements TensorSource, Layout {
 
   /** As {@linkcode StoredTensor.read}, into memory of the caller's: as many bytes, at a multiple of the item's size. */
   readInto(target: Uint8Array): void {
-    this.#checkTarget(target, this.byteLength);
+    if (target.length !== this.byteLength) {
+      throw new RangeError(
+        `Cannot read a ${this.dtype} tensor of shape [${this.shape}] into ${target.length} bytes: ` +
+          `it takes ${this.byteLength}`,
+      );
+    }
     if (this.isContiguous) this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
     else gather(this, ITEM_BYTES[this.dtype], contiguousStrides(this.shape), this.storage, target);
     this.storage.verify();
   }
 
-  /** The number of bytes that {@linkcode StoredTensor.readSpanInto} fills. */
-  get spanByteLength(): number {
-    return spanOf(this.shape, this.strides) * ITEM_BYTES[this.dtype];
+  /**
+   * Whether the stored bytes from the first to the last element are the elements, each once, in whatever order: row-major
+   * or, for instance, with the channels last.
+   */
+  get isDense(): boolean {
+    const axes = this.shape.map((size, d) => ({ size, stride: this.strides[d] })).filter(({ size }) =>
+      size !== 1
+    );
+    if (this.shape.includes(0)) return true;
+    axes.sort((a, b) => a.stride - b.stride);
+    let expected = 1;
+    for (const { size, stride } of axes) {
+      if (stride !== expected) return false;
+      expected *= size;
+    }
+    return true;
   }
 
   /**
-   * Fills `target` with the stored bytes from the first to the last element, for who can use the strides: where they are
-   * as many as {@linkcode StoredTensor.byteLength}, these are the elements in another order (`channels_last`).
-   * Checks the stored checksum.
+   * Reads the stored bytes of a tensor that {@linkcode StoredTensor.isDense}, in their own order, for who can use the
+   * strides. They come piece by piece in `buffer`, each with its place. Checks the stored checksum at the end.
    */
-  readSpanInto(target: Uint8Array): void {
-    this.#checkTarget(target, this.spanByteLength);
-    this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
-    this.storage.verify();
-  }
-
-  #checkTarget(target: Uint8Array, wanted: number): void {
-    if (target.length !== wanted) {
-      throw new RangeError(
-        `Cannot read a ${this.dtype} tensor of shape [${this.shape}] into ${target.length} bytes: it takes ${wanted}`,
-      );
+  readPieces(
+    buffer: Uint8Array<ArrayBuffer>,
+    take: (piece: Uint8Array<ArrayBuffer>, offset: number) => void,
+  ): void {
+    const start = this.storageOffset * ITEM_BYTES[this.dtype], { byteLength } = this;
+    for (let offset = 0; offset < byteLength; offset += buffer.length) {
+      const piece = buffer.subarray(0, byteLength - offset);
+      this.storage.readInto(start + offset, piece);
+      take(piece, offset);
     }
+    this.storage.verify();
   }
 }

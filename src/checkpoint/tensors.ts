@@ -4,12 +4,12 @@
  * @module
  */
 
-import { borrowTypedArray } from "../torch/create.ts";
-import { typedArrayFor } from "../torch/dtype.ts";
 import { noGrad } from "../torch/autograd.ts";
+import { emptyStrided, fromTypedArray } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { StoredTensor, TensorSource } from "./stored_tensor.ts";
+import { PIECE_BYTES } from "./zip_format.ts";
 
 /** A tensor as it can be written to a file: its bytes are taken, one tensor at a time, when their turn comes. */
 export function tensorSource(tensor: Tensor): TensorSource {
@@ -21,14 +21,31 @@ export function tensorSource(tensor: Tensor): TensorSource {
   };
 }
 
-/** A new CPU tensor with a stored tensor's elements, read straight into its memory. */
+/** What files are read through. Memory of libtorch is filled from it, for what V8 frees it frees late. */
+const buffer = new Uint8Array(PIECE_BYTES);
+
+/** A new CPU tensor with a stored tensor's elements, in the file's order where it has no gaps (`channels_last`). */
 export function loadTensor(stored: StoredTensor): Tensor {
-  const array = typedArrayFor(stored.dtype, stored.shape.reduce((product, size) => product * size, 1));
-  stored.readInto(new Uint8Array(array.buffer));
-  return borrowTypedArray(array, stored.shape, stored.dtype);
+  const { dtype, shape, strides, isDense } = stored;
+  if (!isDense) return fromTypedArray(stored.read(), shape, dtype);
+  const tensor = emptyStrided(shape, strides, { dtype });
+  fill(tensor, stored);
+  return tensor;
 }
 
-/** Copies a stored tensor's elements into a tensor of the same shape, whatever its dtype and device. */
+/** Copies a stored tensor's elements into a tensor of the same shape, whatever its dtype, device and strides. */
 export function loadInto(target: Tensor, stored: StoredTensor): void {
-  noGrad(() => scope(() => void target.copy_(loadTensor(stored))));
+  if (isLaidOutAlike(target, stored)) fill(target, stored);
+  else noGrad(() => scope(() => void target.copy_(loadTensor(stored))));
+}
+
+function fill(target: Tensor, stored: StoredTensor): void {
+  stored.readPieces(buffer, (piece, offset) => target.putBytes(piece, offset));
+}
+
+/** Whether the file's bytes are just what the tensor has in memory. */
+function isLaidOutAlike(target: Tensor, { dtype, shape, strides, isDense }: StoredTensor): boolean {
+  if (!isDense || target.dtype !== dtype || target.device !== "cpu") return false;
+  const own = target.strides;
+  return shape.every((size, d) => size === 1 || own[d] === strides[d]);
 }

@@ -107,18 +107,42 @@ Deno.test("stored tensor: it is read into the caller's memory, of the right leng
     () => tensor.readInto(new Uint8Array(7)),
     /int16 tensor of shape \[2,2\] into 7 bytes: it takes 8/,
   );
-  throwsSentence(() => tensor.readSpanInto(new Uint8Array(9)), /into 9 bytes: it takes 8/);
 });
 
-Deno.test("stored tensor: the span of a permuted tensor holds its elements in stored order", () => {
-  const bytes = Uint8Array.from({ length: 24 }, (_, i) => i);
-  const permuted = { shape: [4, 2, 3], strides: [1, 12, 4], storageOffset: 0 };
-  const tensor = new StoredTensor("uint8", permuted, storageOf(bytes));
-  assert.equal(tensor.isContiguous, false);
-  assert.equal(tensor.spanByteLength, tensor.byteLength);
-  const span = new Uint8Array(24);
-  tensor.readSpanInto(span);
-  assert.deepEqual(span, bytes);
+Deno.test("stored tensor: a permuted one's bytes come in pieces in stored order, and are checked at the end", () => {
+  const bytes = Uint8Array.from({ length: 50 }, (_, i) => i), buffer = new Uint8Array(20);
+  let verified = 0;
+  const storage = { ...storageOf(bytes), verify: () => void verified++ };
+  const permuted = { shape: [4, 2, 3], strides: [1, 12, 4], storageOffset: 1 };
+  const tensor = new StoredTensor("int16", permuted, storage);
+  assert.deepEqual([tensor.isContiguous, tensor.isDense], [false, true]);
+  const read = new Uint8Array(48), offsets: number[] = [];
+  tensor.readPieces(buffer, (piece, offset) => {
+    read.set(piece, offset);
+    offsets.push(offset);
+  });
+  assert.deepEqual([read, offsets, verified], [bytes.subarray(2), [0, 20, 40], 1]);
+});
+
+Deno.test("stored tensor: dense is what has every element of its span once", () => {
+  const isDense = (shape: number[], strides: number[]) =>
+    new StoredTensor("uint8", { shape, strides, storageOffset: 0 }, storageOf(new Uint8Array(100))).isDense;
+  const cases: [shape: number[], strides: number[], dense: boolean][] = [
+    [[2, 3, 4], [12, 4, 1], true],
+    [[2, 3, 4], [1, 8, 2], true],
+    [[2, 1, 4], [4, 77, 1], true],
+    [[], [], true],
+    [[1], [9], true],
+    [[0, 3], [9, 9], true],
+    [[2, 3], [6, 2], false],
+    [[2, 3], [0, 1], false],
+    [[2, 3], [1, 1], false],
+    [[3, 2], [2, 2], false],
+    [[4], [2], false],
+  ];
+  for (const [shape, strides, dense] of cases) {
+    assert.equal(isDense(shape, strides), dense, `${shape} ${strides}`);
+  }
 });
 
 Deno.test("stored tensor: sizes of one and zero do not matter to being contiguous", () => {
