@@ -8,7 +8,7 @@ import { noGrad } from "../torch/autograd.ts";
 import { emptyStrided, fromTypedArray } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import type { StoredTensor, TensorSource } from "./stored_tensor.ts";
+import { ITEM_BYTES, type StoredTensor, type TensorSource } from "./stored_tensor.ts";
 import { PIECE_BYTES } from "./zip_format.ts";
 
 /** A tensor as it can be written to a file: its bytes are taken, one tensor at a time, when their turn comes. */
@@ -17,8 +17,20 @@ export function tensorSource(tensor: Tensor): TensorSource {
     dtype: tensor.dtype,
     shape: tensor.shape,
     read: () => new Uint8Array(tensor.toTypedArray().buffer),
-    readInto: (target) => tensor.copyTo(target),
+    pieces: (buffer) => piecesOf(tensor, buffer),
   };
+}
+
+function* piecesOf(tensor: Tensor, buffer: Uint8Array<ArrayBuffer>): Generator<Uint8Array> {
+  using detached = tensor.detach(), rows = detached.contiguous(), here = rows.to({ device: "cpu" });
+  using elements = here.reshape(-1);
+  const item = ITEM_BYTES[tensor.dtype], most = Math.floor(buffer.length / item);
+  for (let start = 0; start < tensor.numel; start += most) {
+    using some = elements.slice(0, start, start + most);
+    const piece = buffer.subarray(0, some.numel * item);
+    some.copyTo(piece);
+    yield piece;
+  }
 }
 
 /** What files are read through. Memory of libtorch is filled from it, for what V8 frees it frees late. */
@@ -40,7 +52,11 @@ export function loadInto(target: Tensor, stored: StoredTensor): void {
 }
 
 function fill(target: Tensor, stored: StoredTensor): void {
-  stored.readPieces(buffer, (piece, offset) => target.putBytes(piece, offset));
+  let offset = 0;
+  for (const piece of stored.storedPieces(buffer)) {
+    target.putBytes(piece, offset);
+    offset += piece.length;
+  }
 }
 
 /** Whether the file's bytes are just what the tensor has in memory. */
