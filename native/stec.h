@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define STEC_ABI_VERSION 2
+#define STEC_ABI_VERSION 3
 #define STEC_API __attribute__((visibility("default")))
 
 #define STEC_FAILED (-1)
@@ -90,6 +90,8 @@ STEC_API double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dt
 STEC_API int32_t stec_released(void);
 /* Copies the elements, row-major, to `out`, which must hold exactly as many bytes. */
 STEC_API int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes);
+/* Overwrites `bytes` bytes of a CPU tensor without gaps, as its elements lie in memory, from byte `offset` on. */
+STEC_API int32_t stec_tensor_put_bytes(double tensor, double offset, const uint8_t* data, double bytes);
 /* Into payload: dtype, device type, device index, requires_grad, is_leaf, contiguous, channels_last contiguous,
  * elements, bytes of one element, storage offset, then shape and strides; returns the number of dimensions. */
 STEC_API int32_t stec_tensor_info(double tensor);

@@ -217,8 +217,25 @@ int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
     const at::Tensor source = tensors().get(tensor);
     TORCH_CHECK(static_cast<double>(source.nbytes()) == bytes, "the tensor has ", source.nbytes(),
                 " bytes, the buffer ", bytes);
-    const at::Tensor plain = source.detach().to(at::kCPU).resolve_conj().resolve_neg().contiguous();
-    if (bytes > 0) std::memcpy(out, plain.const_data_ptr(), static_cast<size_t>(bytes));
+    // Straight into the caller's memory, whatever the strides: a contiguous copy beside it could be the largest tensor's.
+    const auto options = at::TensorOptions().dtype(source.scalar_type());
+    const bool aligned = reinterpret_cast<uintptr_t>(out) % source.element_size() == 0;
+    if (bytes == 0) return 0;
+    at::Tensor target = aligned ? at::from_blob(out, source.sizes(), options) : at::empty(source.sizes(), options);
+    target.copy_(source.detach());
+    if (!aligned) std::memcpy(out, target.const_data_ptr(), static_cast<size_t>(bytes));
+    return 0;
+  })
+}
+
+int32_t stec_tensor_put_bytes(double tensor, double offset, const uint8_t* data, double bytes) {
+  STEC_GUARD(STEC_FAILED, {
+    const at::Tensor target = tensors().get(tensor);
+    TORCH_CHECK(target.is_cpu() && target.is_non_overlapping_and_dense(), "the tensor must be on the CPU, without gaps");
+    TORCH_CHECK(offset >= 0 && bytes >= 0 && offset + bytes <= static_cast<double>(target.nbytes()), "bytes ", offset,
+                " to ", offset + bytes, " of a tensor that has ", target.nbytes());
+    auto* elements = static_cast<uint8_t*>(target.mutable_data_ptr());
+    if (bytes > 0) std::memcpy(elements + static_cast<size_t>(offset), data, static_cast<size_t>(bytes));
     return 0;
   })
 }

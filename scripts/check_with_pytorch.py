@@ -14,11 +14,13 @@ import argparse
 import collections
 import hashlib
 import json
+import os
 import pathlib
 import random
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import zipfile
@@ -35,7 +37,8 @@ DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int
 
 def peer(*arguments):
     """Runs this project's own side and returns what it prints."""
-    command = ["deno", "run", "--allow-read", "--allow-write", str(ROOT / "scripts/checkpoint_peer.ts"), *arguments]
+    command = ["deno", "run", "--allow-read", "--allow-write", "--allow-ffi", "--allow-env"]
+    command += [str(ROOT / "scripts/checkpoint_peer.ts"), *arguments]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
@@ -215,30 +218,47 @@ def check_export(folder, checkpoint):
     check(all(torch.equal(features[0], other) for other in features), "the same features from all three")
 
 
+def torch_times(path):
+    """Milliseconds that ten loads of a file take: to new tensors, and into a model whose layout is the file's."""
+    model = torch.load(path, weights_only=True)
+
+    def into_model():
+        for name, tensor in torch.load(path, weights_only=True).items():
+            model[name].copy_(tensor)
+
+    def measure(body):
+        times = []
+        for _ in range(10):
+            start = time.perf_counter()
+            body()
+            times.append(1000 * (time.perf_counter() - start))
+        return times
+
+    return {"to new tensors": measure(lambda: torch.load(path, weights_only=True)), "into a model": measure(into_model)}
+
+
 def compare_speed(folder):
-    """Medians of twenty loads each, in turn, of 100 MB that are in the page cache. Both give tensors with their strides.
-    How long either takes depends on whether its memory is new to the process: torch.load's is or is not, as malloc
-    has it, so both are said of ours."""
-    shapes = {"10 tensors": (10, 2500, 1000), "400 tensors": (400, 250, 250), "channels_last": (10, 50, 1000, 10, 5)}
+    """Medians of loads of 100 MB that are in the page cache, by new processes of either side in turn: how long a load takes
+    depends on whether its memory is new to the process."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # for both sides: threads that spin disturb on shared cores
+    shapes = {"10 tensors": (10, 2500, 1000), "400 tensors": (400, 250, 250), "channels_last": (11, 512, 512, 3, 3)}
     for name, (count, *shape) in shapes.items():
         path = folder / "speed.pt"
         made = [torch.rand(shape) for _ in range(count)]
         if name == "channels_last":
             made = [tensor.to(memory_format=torch.channels_last) for tensor in made]
         torch.save({f"w{i}": tensor for i, tensor in enumerate(made)}, path)
-        theirs, ours = [], collections.defaultdict(list)
-        for _ in range(2):
-            for _ in range(10):
-                start = time.perf_counter()
-                torch.load(path, weights_only=True)
-                theirs.append(1000 * (time.perf_counter() - start))
-            for memory, times in json.loads(peer("time", str(path))).items():
-                ours[memory] += times
-        median = statistics.median(theirs)
-        print(f"{name}, {path.stat().st_size / 1e6:.0f} MB: torch.load {median:.0f} ms ({min(theirs):.0f} to {max(theirs):.0f})")
-        for memory, times in ours.items():
-            print(f"  here, into {memory} memory: {statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f}), "
-                  f"{statistics.median(times) / median:.2f} times as long")
+        theirs, ours = collections.defaultdict(list), collections.defaultdict(list)
+        for _ in range(4):
+            own = subprocess.run([sys.executable, __file__, "--time", str(path)], check=True, stdout=subprocess.PIPE)
+            for side, output in ((theirs, own.stdout), (ours, peer("time", str(path)))):
+                for what, times in json.loads(output).items():
+                    side[what] += times
+        print(f"{name}, {path.stat().st_size / 1e6:.0f} MB")
+        for what in ours:
+            texts = [f"{statistics.median(t):.0f} ms ({min(t):.0f} to {max(t):.0f})" for t in (theirs[what], ours[what])]
+            ratio = statistics.median(ours[what]) / statistics.median(theirs[what])
+            print(f"  {what}: torch.load {texts[0]}, here {texts[1]}: {ratio:.2f} times as long")
 
 
 def write_fixtures():
@@ -274,10 +294,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fixtures", action="store_true")
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--time", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.fixtures:
         write_fixtures()
+        return
+    if arguments.time:
+        print(json.dumps(torch_times(arguments.time)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

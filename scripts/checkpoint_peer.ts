@@ -5,7 +5,7 @@
  *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts write FOLDER
  *     deno run --allow-read scripts/checkpoint_peer.ts digest FILE
  *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts export CHECKPOINT FOLDER
- *     deno run --allow-read scripts/checkpoint_peer.ts time FILE
+ *     deno run --allow-read --allow-ffi --allow-env scripts/checkpoint_peer.ts time FILE
  *
  * @module
  */
@@ -17,6 +17,7 @@ import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../src/checkpoint/pytorch_writer.ts";
 import { readSafetensors, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { StoredTensor } from "../src/checkpoint/stored_tensor.ts";
+import type { Tensor } from "../src/torch/tensor.ts";
 import { sampleCheckpoint, sampleTensors, sampleValues } from "../test/checkpoint/samples.ts";
 
 /** Every tensor of a tree by the keys that lead to it. */
@@ -49,25 +50,26 @@ function write(folder: string): void {
   writeSafetensors(`${folder}/tensors.safetensors`, sampleTensors(), { format: "pt", note: "ключ" });
 }
 
-/** Milliseconds that it takes to open a file and read all its tensors, with their strides, ten times. */
-function time(path: string, memory: (key: string, bytes: number) => Uint8Array): number[] {
-  return Array.from({ length: 10 }, () => {
-    const start = performance.now();
+/** Milliseconds that ten loads of a file take: to new tensors, and into a model's whose layout is the file's. */
+async function time(path: string): Promise<Record<string, number[]>> {
+  // The library is loaded for this alone.
+  const { loadInto, loadTensor } = await import("../src/checkpoint/tensors.ts");
+  const { keep, scope } = await import("../src/torch/scope.ts");
+  const load = (body: (tensor: StoredTensor, key: string) => void) => {
     using file = readCheckpoint(path);
-    for (const [key, tensor] of tensorsOf(file.root, "")) {
-      tensor.readSpanInto(memory(key, tensor.spanByteLength));
-    }
-    return performance.now() - start;
-  });
-}
-
-/** Memory as a model has it: the same at every load. */
-function keptMemory(): (key: string, bytes: number) => Uint8Array {
-  const kept = new Map<string, Uint8Array>();
-  return (key, bytes) => {
-    const memory = kept.get(key) ?? new Uint8Array(bytes);
-    kept.set(key, memory);
-    return memory;
+    for (const [key, tensor] of tensorsOf(file.root, "")) body(tensor, key);
+  };
+  const measure = (body: () => void) =>
+    Array.from({ length: 10 }, () => {
+      const start = performance.now();
+      scope(body);
+      return performance.now() - start;
+    });
+  const model = new Map<string, Tensor>();
+  load((tensor, key) => model.set(key, keep(loadTensor(tensor))));
+  return {
+    "to new tensors": measure(() => load(loadTensor)),
+    "into a model": measure(() => load((tensor, key) => loadInto(model.get(key)!, tensor))),
   };
 }
 
@@ -89,7 +91,7 @@ switch (command) {
     }
     break;
   case "time":
-    print({ fresh: time(paths[0], (_, bytes) => new Uint8Array(bytes)), kept: time(paths[0], keptMemory()) });
+    print(await time(paths[0]));
     break;
   default:
     throw new TypeError(`Cannot run ${command}: write, digest, export and time are known`);

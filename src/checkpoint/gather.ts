@@ -6,8 +6,8 @@
 
 import type { Layout, Storage } from "./stored_tensor.ts";
 
-/** Strided elements are read through a window of this many bytes, so that no second copy of the tensor is needed. */
-const WINDOW_BYTES = 1 << 20;
+/** Strided elements are read through this, so that no second copy of the tensor is needed. */
+const window = new Uint8Array(1 << 20);
 
 /** A dimension as the copy sees it: how far a step goes in the storage and in the result. */
 interface Axis {
@@ -49,7 +49,6 @@ export function gather(
   }));
   axes.push({ size: words, from: 1, to: 1 });
   axes.sort((a, b) => b.from - a.from);
-  const window = new Uint8Array(Math.min(WINDOW_BYTES, storage.byteLength));
   copyAxes(axes.filter((axis) => axis.size > 1), 0, layout.storageOffset * words, 0, {
     source: asWords(window, word),
     target: asWords(target, word),

@@ -7,7 +7,7 @@
 import { writeAtomically } from "./atomic.ts";
 import { METADATA_ENTRY } from "./pytorch.ts";
 import { type Picklable, pickle } from "./pickle.ts";
-import { SourceReader } from "./stored_tensor.ts";
+import { byteLengthOf, piecesOf } from "./stored_tensor.ts";
 import { ZipWriter } from "./zip_writer.ts";
 
 /** The folder in the archive. PyTorch takes any name; this one does not depend on where the file is written to. */
@@ -43,10 +43,8 @@ export function writeCheckpoint(
     };
     zip.add(`${PREFIX}/data.pkl`, bytes.length, [bytes]);
     for (const [name, text] of NOTES) addText(name, text);
-    const reader = new SourceReader(tensors);
     for (const [i, tensor] of tensors.entries()) {
-      const data = reader.read(`Tensor ${i}`, tensor);
-      zip.add(`${PREFIX}/data/${i}`, data.length, [data]);
+      zip.add(`${PREFIX}/data/${i}`, byteLengthOf(tensor), piecesOf(`Tensor ${i}`, tensor));
     }
     if (metadata !== undefined) addText(METADATA_ENTRY, JSON.stringify(metadata));
     addText("version", "3\n");

@@ -14,7 +14,7 @@ import {
   contiguousStrides,
   elementCount,
   ITEM_BYTES,
-  SourceReader,
+  piecesOf,
   type Storage,
   type StoredDType,
   StoredTensor,
@@ -218,8 +218,9 @@ export function writeSafetensors(
   const header = encodeHeader(`{${parts.join(",")}}`);
   writeAtomically(path, (file) => {
     writeFully(file, header);
-    const reader = new SourceReader(tensors.values());
-    for (const [name, tensor] of ordered) writeFully(file, reader.read(name, tensor));
+    for (const [name, tensor] of ordered) {
+      for (const piece of piecesOf(name, tensor)) writeFully(file, piece);
+    }
   }, temporary);
 }
 

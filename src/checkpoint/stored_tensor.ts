@@ -6,6 +6,7 @@
  */
 
 import { gather } from "./gather.ts";
+import { PIECE_BYTES } from "./zip_format.ts";
 
 /** The element types that files are read and written in, by their PyTorch names. */
 export type StoredDType =
@@ -43,38 +44,27 @@ export interface TensorSource {
   /** The elements, little-endian, in row-major order without gaps. Called once for each file that is written. */
   read(): Uint8Array;
   /**
-   * The same into memory of the caller's, of just that length. Sources that would have to make a copy for `read` should
-   * have it: writers then use one buffer for all tensors and call this alone.
+   * The same in pieces, each in `buffer` and good until the next one. Sources that would have to make a copy for `read`
+   * should have it: writers then call this alone.
    */
-  readInto?(target: Uint8Array): void;
+  pieces?(buffer: Uint8Array<ArrayBuffer>): Iterable<Uint8Array>;
 }
 
-/** Reads sources one after another; what it gives is good until the next one is read. */
-export class SourceReader {
-  readonly #buffer: Uint8Array;
+/** What sources are read through. */
+const buffer = new Uint8Array(PIECE_BYTES);
 
-  /** Makes a buffer for the largest of these sources that are read into one. */
-  constructor(sources: Iterable<TensorSource>) {
-    let largest = 0;
-    for (const source of sources) if (source.readInto) largest = Math.max(largest, byteLengthOf(source));
-    this.#buffer = new Uint8Array(largest);
+/** A source's bytes, as many as its type and shape say, in pieces that are good until the next one is asked for. */
+export function* piecesOf(name: string, source: TensorSource): Generator<Uint8Array> {
+  const wanted = byteLengthOf(source);
+  let given = 0;
+  for (const piece of source.pieces?.(buffer) ?? [source.read()]) {
+    given += piece.length;
+    if (given <= wanted) yield piece;
   }
-
-  /** A source's bytes, as many as its type and shape say. */
-  read(name: string, source: TensorSource): Uint8Array {
-    const wanted = byteLengthOf(source);
-    if (source.readInto) {
-      const target = this.#buffer.subarray(0, wanted);
-      source.readInto(target);
-      return target;
-    }
-    const bytes = source.read();
-    if (bytes.length !== wanted) {
-      throw new RangeError(
-        `${name} of shape [${source.shape}] takes ${wanted} bytes, its source gave ${bytes.length}`,
-      );
-    }
-    return bytes;
+  if (given !== wanted) {
+    throw new RangeError(
+      `${name} of shape [${source.shape}] takes ${wanted} bytes, its source gave ${given}`,
+    );
   }
 }
 
@@ -194,40 +184,67 @@ export class StoredTensor implements TensorSource, Layout {
 
   /** The elements in row-major order without gaps, whatever the strides. Checks the stored checksum. */
   read(): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(this.byteLength);
-    this.readInto(bytes);
+    const bytes = new Uint8Array(this.byteLength), item = ITEM_BYTES[this.dtype];
+    if (this.isContiguous) this.storage.readInto(this.storageOffset * item, bytes);
+    else gather(this, item, contiguousStrides(this.shape), this.storage, bytes);
+    this.storage.verify();
     return bytes;
   }
 
-  /** As {@linkcode StoredTensor.read}, into memory of the caller's: as many bytes, at a multiple of the item's size. */
-  readInto(target: Uint8Array): void {
-    this.#checkTarget(target, this.byteLength);
-    if (this.isContiguous) this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
-    else gather(this, ITEM_BYTES[this.dtype], contiguousStrides(this.shape), this.storage, target);
+  /**
+   * The same in pieces, see {@linkcode TensorSource}. One piece is the whole tensor where parts of it would have to be
+   * looked for all over the file, as in a transposed matrix.
+   */
+  *pieces(buffer: Uint8Array<ArrayBuffer>): Generator<Uint8Array> {
+    if (this.isContiguous) return yield* this.storedPieces(buffer);
+    const [rows, ...shape] = this.shape, [stride, ...strides] = this.strides;
+    const item = ITEM_BYTES[this.dtype], rowBytes = elementCount(shape) * item;
+    if (stride < spanOf(shape, strides) || rowBytes > buffer.length) return yield this.read();
+    const many = Math.floor(buffer.length / rowBytes), to = contiguousStrides(this.shape);
+    for (let row = 0; row < rows; row += many) {
+      const some = Math.min(many, rows - row), piece = buffer.subarray(0, some * rowBytes);
+      const storageOffset = this.storageOffset + row * stride;
+      gather(
+        { shape: [some, ...shape], strides: this.strides, storageOffset },
+        item,
+        to,
+        this.storage,
+        piece,
+      );
+      yield piece;
+    }
     this.storage.verify();
-  }
-
-  /** The number of bytes that {@linkcode StoredTensor.readSpanInto} fills. */
-  get spanByteLength(): number {
-    return spanOf(this.shape, this.strides) * ITEM_BYTES[this.dtype];
   }
 
   /**
-   * Fills `target` with the stored bytes from the first to the last element, for who can use the strides: where they are
-   * as many as {@linkcode StoredTensor.byteLength}, these are the elements in another order (`channels_last`).
-   * Checks the stored checksum.
+   * Whether the stored bytes from the first to the last element are the elements, each once, in whatever order: row-major
+   * or, for instance, with the channels last.
    */
-  readSpanInto(target: Uint8Array): void {
-    this.#checkTarget(target, this.spanByteLength);
-    this.storage.readInto(this.storageOffset * ITEM_BYTES[this.dtype], target);
-    this.storage.verify();
+  get isDense(): boolean {
+    const axes = this.shape.map((size, d) => ({ size, stride: this.strides[d] })).filter(({ size }) =>
+      size !== 1
+    );
+    if (this.shape.includes(0)) return true;
+    axes.sort((a, b) => a.stride - b.stride);
+    let expected = 1;
+    for (const { size, stride } of axes) {
+      if (stride !== expected) return false;
+      expected *= size;
+    }
+    return true;
   }
 
-  #checkTarget(target: Uint8Array, wanted: number): void {
-    if (target.length !== wanted) {
-      throw new RangeError(
-        `Cannot read a ${this.dtype} tensor of shape [${this.shape}] into ${target.length} bytes: it takes ${wanted}`,
-      );
+  /**
+   * The stored bytes of a tensor that {@linkcode StoredTensor.isDense}, in their own order, for who can use the strides; in
+   * pieces as of {@linkcode StoredTensor.pieces}. Checks the stored checksum at the end.
+   */
+  *storedPieces(buffer: Uint8Array<ArrayBuffer>): Generator<Uint8Array<ArrayBuffer>> {
+    const start = this.storageOffset * ITEM_BYTES[this.dtype], { byteLength } = this;
+    for (let offset = 0; offset < byteLength; offset += buffer.length) {
+      const piece = buffer.subarray(0, byteLength - offset);
+      this.storage.readInto(start + offset, piece);
+      yield piece;
     }
+    this.storage.verify();
   }
 }

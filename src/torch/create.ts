@@ -183,6 +183,14 @@ export function ones(shape: readonly number[], options: TensorOptions = {}): Ten
 export function empty(shape: readonly number[], options: TensorOptions = {}): Tensor {
   return create("aten::empty.memory_format", options, shape);
 }
+/** A tensor whose elements are not initialised and lie at these distances of each other. */
+export function emptyStrided(
+  shape: readonly number[],
+  strides: readonly number[],
+  options: TensorOptions = {},
+): Tensor {
+  return create("aten::empty_strided", options, shape, strides);
+}
 /** A tensor of one value. */
 export function full(shape: readonly number[], value: number, options: TensorOptions = {}): Tensor {
   return create("aten::full", options, shape, value);

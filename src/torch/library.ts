@@ -9,7 +9,7 @@
 
 import { type NativeManifest, readManifest } from "../setup/manifest.ts";
 
-const ABI_VERSION = 2;
+const ABI_VERSION = 3;
 
 /** The most arguments, or results, of one call (STEC_SLOTS). */
 const SLOTS = 64;
@@ -50,6 +50,10 @@ const SYMBOLS = {
   stec_released: { parameters: [], result: "i32" },
   stec_tensor_copy_bytes: {
     parameters: ["f64", /* tensor */ "buffer", /* out */ "f64" /* bytes */],
+    result: "i32",
+  },
+  stec_tensor_put_bytes: {
+    parameters: ["f64", /* tensor */ "f64", /* offset */ "buffer", /* data */ "f64" /* bytes */],
     result: "i32",
   },
   stec_tensor_info: { parameters: ["f64" /* tensor */], result: "i32" },

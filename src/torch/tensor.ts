@@ -192,6 +192,10 @@ export class Tensor implements Disposable {
     const bytes = new Uint8Array(array.buffer as ArrayBuffer, array.byteOffset, array.byteLength);
     check(native.stec_tensor_copy_bytes(this.handle, bytes, bytes.length), "copy a tensor out");
   }
+  /** Overwrites bytes of the elements as they lie in memory, from `offset` on. For CPU tensors without gaps. */
+  putBytes(bytes: Uint8Array<ArrayBuffer>, offset = 0): void {
+    check(native.stec_tensor_put_bytes(this.handle, offset, bytes, bytes.length), "write into a tensor");
+  }
   /** The elements as numbers, row-major, whatever the dtype. Waits for the device. */
   toNumbers(): number[] {
     if (this.dtype === "float16" || this.dtype === "bfloat16") {

@@ -5,6 +5,7 @@ import {
   elementCount,
   ITEM_BYTES,
   type Layout,
+  piecesOf,
   type Storage,
   type StoredDType,
   StoredTensor,
@@ -61,7 +62,10 @@ Deno.test("stored tensor: any layout is read into row-major order", () => {
         const item = ITEM_BYTES[dtype];
         const bytes = Uint8Array.from({ length: 1000 * item }, (_, i) => i * 31 + (i >> 8));
         const tensor = new StoredTensor(dtype, layout, storageOf(bytes));
-        assert.deepEqual(tensor.read(), slowly(bytes, item, layout));
+        const expected = slowly(bytes, item, layout);
+        assert.deepEqual(tensor.read(), expected);
+        const pieces = [...piecesOf("it", tensor)].map((piece) => piece.slice());
+        assert.deepEqual(Uint8Array.from(pieces.flatMap((piece) => [...piece])), expected);
       },
     ),
   );
@@ -80,6 +84,23 @@ Deno.test("stored tensor: a large transposed matrix is read in pieces, each part
   assert.equal(storage.given, bytes.length);
 });
 
+Deno.test("stored tensor: a large one with the channels last comes row-major, piece by piece, read once", () => {
+  const [n, c, h, w] = [700, 50, 5, 3], bytes = new Uint8Array(n * c * h * w * 8);
+  new BigInt64Array(bytes.buffer).forEach((_, i, all) => all[i] = BigInt(i));
+  const storage = storageOf(bytes);
+  const layout = { shape: [n, c, h, w], strides: [c * h * w, 1, w * c, c], storageOffset: 0 };
+  const tensor = new StoredTensor("int64", layout, storage), buffer = new Uint8Array(50_000);
+  const read = new Uint8Array(bytes.length);
+  let count = 0, offset = 0;
+  for (const piece of tensor.pieces(buffer)) {
+    read.set(piece, offset);
+    offset += piece.length;
+    count++;
+  }
+  assert.deepEqual([count, offset, storage.given], [88, bytes.length, bytes.length]);
+  assert.deepEqual(read, slowly(bytes, 8, layout));
+});
+
 Deno.test("stored tensor: one column of a large matrix is read, and not all of it at once", () => {
   const rows = 3000, columns = 500, bytes = new Uint8Array(rows * columns * 8);
   const numbers = new BigInt64Array(bytes.buffer);
@@ -96,29 +117,42 @@ Deno.test("stored tensor: not-a-number keeps its bits", () => {
   assert.deepEqual([...new Uint32Array(read.buffer)], [0x7fa00001, 0x7f800001, 0xffc12345, 1]);
 });
 
-Deno.test("stored tensor: it is read into the caller's memory, of the right length only", () => {
-  const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
-  const layout = { shape: [2, 2], strides: [2, 1], storageOffset: 1 };
-  const tensor = new StoredTensor("int16", { ...layout, storageOffset: 0 }, storageOf(bytes));
-  const target = new Uint8Array(8);
-  tensor.readInto(target);
-  assert.deepEqual(target, bytes);
-  throwsSentence(
-    () => tensor.readInto(new Uint8Array(7)),
-    /int16 tensor of shape \[2,2\] into 7 bytes: it takes 8/,
-  );
-  throwsSentence(() => tensor.readSpanInto(new Uint8Array(9)), /into 9 bytes: it takes 8/);
+Deno.test("stored tensor: a permuted one's bytes come in pieces in stored order, and are checked at the end", () => {
+  const bytes = Uint8Array.from({ length: 50 }, (_, i) => i), buffer = new Uint8Array(20);
+  let verified = 0;
+  const storage = { ...storageOf(bytes), verify: () => void verified++ };
+  const permuted = { shape: [4, 2, 3], strides: [1, 12, 4], storageOffset: 1 };
+  const tensor = new StoredTensor("int16", permuted, storage);
+  assert.deepEqual([tensor.isContiguous, tensor.isDense], [false, true]);
+  const read = new Uint8Array(48), offsets: number[] = [];
+  let offset = 0;
+  for (const piece of tensor.storedPieces(buffer)) {
+    read.set(piece, offset);
+    offsets.push(offset);
+    offset += piece.length;
+  }
+  assert.deepEqual([read, offsets, verified], [bytes.subarray(2), [0, 20, 40], 1]);
 });
 
-Deno.test("stored tensor: the span of a permuted tensor holds its elements in stored order", () => {
-  const bytes = Uint8Array.from({ length: 24 }, (_, i) => i);
-  const permuted = { shape: [4, 2, 3], strides: [1, 12, 4], storageOffset: 0 };
-  const tensor = new StoredTensor("uint8", permuted, storageOf(bytes));
-  assert.equal(tensor.isContiguous, false);
-  assert.equal(tensor.spanByteLength, tensor.byteLength);
-  const span = new Uint8Array(24);
-  tensor.readSpanInto(span);
-  assert.deepEqual(span, bytes);
+Deno.test("stored tensor: dense is what has every element of its span once", () => {
+  const isDense = (shape: number[], strides: number[]) =>
+    new StoredTensor("uint8", { shape, strides, storageOffset: 0 }, storageOf(new Uint8Array(100))).isDense;
+  const cases: [shape: number[], strides: number[], dense: boolean][] = [
+    [[2, 3, 4], [12, 4, 1], true],
+    [[2, 3, 4], [1, 8, 2], true],
+    [[2, 1, 4], [4, 77, 1], true],
+    [[], [], true],
+    [[1], [9], true],
+    [[0, 3], [9, 9], true],
+    [[2, 3], [6, 2], false],
+    [[2, 3], [0, 1], false],
+    [[2, 3], [1, 1], false],
+    [[3, 2], [2, 2], false],
+    [[4], [2], false],
+  ];
+  for (const [shape, strides, dense] of cases) {
+    assert.equal(isDense(shape, strides), dense, `${shape} ${strides}`);
+  }
 });
 
 Deno.test("stored tensor: sizes of one and zero do not matter to being contiguous", () => {

@@ -4,6 +4,7 @@ import {
   arange,
   borrowTypedArray,
   empty,
+  emptyStrided,
   fromTypedArray,
   full,
   type Nested,
@@ -122,6 +123,38 @@ Deno.test("create: copyTo wants exactly as many bytes", () => {
   assert.throws(() => made.copyTo(new Float32Array(2)), {
     name: "TorchError",
     message: "copy a tensor out: the tensor has 12 bytes, the buffer 8",
+  });
+});
+
+Deno.test("create: copyTo fills memory at any address", () => {
+  scope(() => {
+    const turned = fromTypedArray(new Float64Array([1, 2, 3, 4, 5, 6]), [2, 3]).transpose();
+    const bytes = new Uint8Array(60);
+    turned.copyTo(bytes.subarray(3, 51));
+    assert.deepEqual([...new Float64Array(bytes.slice(3, 51).buffer)], [1, 4, 2, 5, 3, 6]);
+    assert.ok([...bytes.subarray(0, 3), ...bytes.subarray(51)].every((byte) => byte === 0));
+  });
+});
+
+Deno.test("create: putBytes overwrites elements as they lie in memory, and nothing else", () => {
+  scope(() => {
+    const whole = emptyStrided([2, 3], [1, 2], { dtype: "int16" });
+    whole.putBytes(new Uint8Array(new Int16Array([1, 2, 3, 4]).buffer));
+    whole.putBytes(new Uint8Array(new Int16Array([5, 6]).buffer), 8);
+    assert.deepEqual(whole.toNumbers(), [1, 3, 5, 2, 4, 6]);
+    const row = ones([3, 2]).select(0, 1);
+    row.putBytes(new Uint8Array(8));
+    assert.deepEqual(row.toNumbers(), [0, 0]);
+    row.putBytes(new Uint8Array(0), 8);
+    for (const [bytes, offset] of [[9, 0], [4, 8], [1, -1], [8, NaN]]) {
+      assert.throws(() => row.putBytes(new Uint8Array(bytes), offset), {
+        name: "TorchError",
+        message: /^write into a tensor: bytes .* of a tensor that has 8$/,
+      });
+    }
+    for (const gaps of [ones([3, 2]).select(1, 0), ones([1]).expand(4)]) {
+      assert.throws(() => gaps.putBytes(new Uint8Array(4)), { message: /must be on the CPU, without gaps/ });
+    }
   });
 });
 
