@@ -88,7 +88,7 @@ async function run(invocation: Order): Promise<number> {
     case "preview": {
       const { preview } = await import("./src/preview.ts");
       const { output } = invocation.settings;
-      const { pairs } = await preview(invocation.settings, Deno.env.get(TEMPORARY));
+      const { pairs } = await preview(invocation.settings, say, Deno.env.get(TEMPORARY));
       return print(`Wrote ${output}: ${pairs.length} images, open it in a browser`);
     }
     case "export": {

@@ -9,6 +9,7 @@ import type { Progress } from "../setup/progress.ts";
 import { type Archive, archiveOf, isDownloadable } from "./archives.ts";
 import { type FileSearch, findFiles } from "./binary.ts";
 import { cifarFiles } from "./cifar.ts";
+import type { Split } from "./dataset.ts";
 import type { DownloadOptions, DownloadProgress } from "./download.ts";
 import { stl10Files, type Stl10Split } from "./stl10.ts";
 
@@ -19,21 +20,19 @@ export type Wanted = Pick<DataSettings, "dataset" | "data_dir">;
 export type DataCommand = "train" | "eval" | "probe" | "preview";
 
 /** The splits that each command reads. */
-const SPLITS: Readonly<Record<DataCommand, readonly Stl10Split[]>> = {
-  train: ["unlabeled", "train", "test"],
-  eval: ["test"],
-  probe: ["train", "test"],
-  preview: ["train"],
+const SPLITS: Readonly<Record<DataCommand, { cifar: readonly Split[]; stl10: readonly Stl10Split[] }>> = {
+  train: { cifar: ["train", "test"], stl10: ["unlabeled", "train", "test"] },
+  eval: { cifar: ["test"], stl10: ["test"] },
+  probe: { cifar: ["train", "test"], stl10: ["train", "test"] },
+  preview: { cifar: ["train"], stl10: ["unlabeled"] },
 };
 
 /** The archive to download for a command whose files are missing; null where none are, or there is no archive. */
 export function missingArchive({ dataset, data_dir }: Wanted, command: DataCommand): Archive | null {
   if (!isDownloadable(dataset)) return null;
   const searches = dataset === "stl10"
-    ? SPLITS[command].map((split) => stl10Files(data_dir, split))
-    : SPLITS[command].filter((split) => split !== "unlabeled").map((split) =>
-      cifarFiles(dataset, data_dir, split)
-    );
+    ? SPLITS[command].stl10.map((split) => stl10Files(data_dir, split))
+    : SPLITS[command].cifar.map((split) => cifarFiles(dataset, data_dir, split));
   return searches.every(isThere) ? null : archiveOf(dataset);
 }
 
