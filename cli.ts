@@ -18,6 +18,11 @@ async function main(args: string[]): Promise<number> {
   if (invocation.command === "print") return print(invocation.text.trimEnd());
   // An inspection only reads, as this process does.
   if (isLaunched() || invocation.command === "inspect") return await run(invocation);
+  if (invocation.command !== "export") {
+    const { fetchDataset } = await import("./src/fetch_dataset.ts");
+    const status = await fetchDataset(invocation.command, invocation.settings);
+    if (status !== 0) return status;
+  }
   return await launch(await programsFor(invocation, args));
 }
 
@@ -69,7 +74,7 @@ async function processFor(
       const { output } = invocation.settings, temporary = temporaryPath(output), files = [output, temporary];
       const permissions = invocation.command === "export"
         ? permissionsForExport(files)
-        : permissionsForPreview(invocation.settings, readManifest(), files);
+        : permissionsForPreview(readManifest(), files);
       return { permissions, environment: { ...environment, [TEMPORARY]: temporary } };
     }
     default:
@@ -114,7 +119,7 @@ async function run(invocation: Order): Promise<number> {
     case "preview": {
       const { preview } = await import("./src/preview.ts");
       const { output } = invocation.settings;
-      const { pairs } = await preview(invocation.settings, Deno.env.get(TEMPORARY));
+      const { pairs } = await preview(invocation.settings, say, Deno.env.get(TEMPORARY));
       return print(`Wrote ${output}: ${pairs.length} images, open it in a browser`);
     }
     case "export": {

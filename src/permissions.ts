@@ -5,8 +5,8 @@
  */
 
 import { join, resolve } from "node:path";
-import type { DatasetName, EvalSettings, PreviewSettings } from "./config/settings.ts";
-import { ARCHIVES, isDownloadable } from "./data/archives.ts";
+import type { DatasetName, EvalSettings } from "./config/settings.ts";
+import type { Archive } from "./data/archives.ts";
 import { UsageError } from "./errors.ts";
 import { REPOSITORY } from "./setup/environment.ts";
 import type { NativeManifest } from "./setup/manifest.ts";
@@ -21,21 +21,17 @@ const ALWAYS = ["--no-prompt", "--allow-read", `--allow-env=${VARIABLES}`];
 const DECODED: readonly DatasetName[] = ["imagenet", "folder"];
 
 /**
- * The flags of `deno run` for a run with these settings: it may read, write its results, load the native library,
- * see some variables, and fetch the data set if it was asked to.
+ * The flags of `deno run` for a run with these settings: it may read, write its results, load the native library and
+ * see some variables.
  */
 export function permissionsFor(settings: EvalSettings, manifest: NativeManifest): string[] {
   const { dataset, results_path } = settings;
-  return forDataset(settings, manifest, results_path === "" ? [] : [results_path], DECODED.includes(dataset));
+  return withLibrary(manifest, results_path === "" ? [] : [results_path], DECODED.includes(dataset));
 }
 
 /** Those for a preview. `files` is what it may write: the page, under the names that it has while it is written, too. */
-export function permissionsForPreview(
-  settings: PreviewSettings,
-  manifest: NativeManifest,
-  files: readonly string[],
-): string[] {
-  return forDataset(settings, manifest, files, true);
+export function permissionsForPreview(manifest: NativeManifest, files: readonly string[]): string[] {
+  return withLibrary(manifest, files, true);
 }
 
 /** Those for an export, which loads no library. `files` is what it may write. */
@@ -43,8 +39,12 @@ export function permissionsForExport(files: readonly string[]): string[] {
   return [...ALWAYS, ...allow("write", files)];
 }
 
-function forDataset(
-  { dataset, data_dir, download }: EvalSettings,
+/** Those for a download, which reaches one host and writes to the data's folder. */
+export function permissionsForDownload({ url }: Archive, dataDir: string): string[] {
+  return [...ALWAYS, ...allow("write", [dataDir]), `--allow-net=${new URL(url).host}`];
+}
+
+function withLibrary(
   manifest: NativeManifest,
   writes: readonly string[],
   pictures: boolean,
@@ -53,10 +53,7 @@ function forDataset(
   return [
     ...ALWAYS,
     ...allow("ffi", [...libraries, ...(pictures ? [join(REPOSITORY, "node_modules")] : [])]),
-    ...allow("write", [...writes, ...(download ? [data_dir] : [])]),
-    ...(download && isDownloadable(dataset)
-      ? [`--allow-net=${new URL(ARCHIVES[dataset].url).hostname}`]
-      : []),
+    ...allow("write", writes),
   ];
 }
 

@@ -15,16 +15,18 @@ import { loadModel, type StoredModel } from "./run/stored_model.ts";
 /**
  * Writes the page that the settings ask for and returns what is on it.
  *
+ * @param note is told what the user should know
  * @param temporary see {@linkcode writeAtomically}
  */
 export async function preview(
   settings: PreviewSettings,
+  note: (text: string) => void = () => {},
   temporary: string = temporaryPath(settings.output),
 ): Promise<PreviewFacts> {
   const { dataset, seed, image_size: size, ckpt_path, output } = settings;
   using model = ckpt_path === "" ? null : loadPredictor(ckpt_path, settings.maxpool1);
   const bins = model?.manipulationHead?.bins ?? settings.n_bins;
-  const pairs = await makePairs(await sampleImages(settings), {
+  const pairs = await makePairs(await sampleImages(settings, note), {
     views: {
       size,
       jitterStrength: settings.jitter_strength,

@@ -40,7 +40,8 @@ export interface ProbeResult {
 }
 
 /** Probes a checkpoint as the settings say. Writes its flags and results where they name a folder. */
-export async function probe(settings: ProbeSettings, progress: Progress): Promise<ProbeResult> {
+export async function probe(settings: ProbeSettings, listener: Progress): Promise<ProbeResult> {
+  const progress = unrepeated(listener);
   const { ckpt_path, results_path, seed } = settings;
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   const machine: Machine = { device, precision, batchSize: settings.batch_size };
@@ -69,6 +70,15 @@ export async function probe(settings: ProbeSettings, progress: Progress): Promis
   return result;
 }
 
+/** Says everything but once: the training and the test images have notes in common. */
+function unrepeated(progress: Progress): Progress {
+  const said = new Set<string>();
+  return {
+    say: (text) => said.has(text) ? undefined : (said.add(text), progress.say(text)),
+    step: (text, share) => progress.step(text, share),
+  };
+}
+
 /** What it is computed with. */
 interface Machine {
   readonly device: string;
@@ -89,6 +99,8 @@ async function featuresOf(
   const onProgress = (done: number) =>
     progress.step(`Features of ${images.count} images`, done / images.count);
   const features = await extractFeatures(images, encode, { device, batchSize, onProgress });
+  // Without those that could not be decoded it has not come as far.
+  onProgress(images.count);
   // Files that could not be decoded are known only now.
   sayNotes();
   return features;
@@ -122,7 +134,8 @@ export function describeProbe(result: ProbeResult): string {
     ...neighbours.map(({ count, accuracy }): [string, number, string] => [
       `k-NN, k = ${count}`,
       accuracy,
-      `cosine, temperature ${NEIGHBOURS.temperature}`,
+      `cosine, temperature ${NEIGHBOURS.temperature}` +
+      (count > trainImages ? `; there are only ${trainImages}, which all vote` : ""),
     ]),
     [
       "online probe",

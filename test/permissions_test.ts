@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { resolveEval, resolvePreview, resolveTrain } from "../src/config/resolve.ts";
+import { resolveEval, resolveTrain } from "../src/config/resolve.ts";
 import { ARCHIVES } from "../src/data/archives.ts";
 import { UsageError } from "../src/errors.ts";
 import { denoCommand } from "../src/launch.ts";
-import { permissionsFor, permissionsForExport, permissionsForPreview } from "../src/permissions.ts";
+import {
+  permissionsFor,
+  permissionsForDownload,
+  permissionsForExport,
+  permissionsForPreview,
+} from "../src/permissions.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 import type { NativeManifest } from "../src/setup/manifest.ts";
 
@@ -52,10 +57,7 @@ Deno.test("permissions: an evaluation without results_path may write nothing", (
 });
 
 Deno.test("permissions: a preview may write its page, and load sharp whatever the data set", () => {
-  const permissions = permissionsForPreview(resolvePreview({ results_path: "R" }), MANIFEST, [
-    "/P",
-    "/P.tmp-1",
-  ]);
+  const permissions = permissionsForPreview(MANIFEST, ["/P", "/P.tmp-1"]);
   assert.deepEqual(allowed(permissions, "write"), ["/P", "/P.tmp-1"]);
   assert.deepEqual(allowed(permissions, "ffi"), [
     "/libtorch/lib/libcupti.so",
@@ -73,14 +75,20 @@ Deno.test("permissions: an export may write its file and nothing more", () => {
   ]);
 });
 
-for (const [dataset, { url }] of Object.entries(ARCHIVES)) {
-  Deno.test(`permissions: a download of ${dataset} may write to data_dir and reach its official host`, () => {
-    const settings = resolveTrain({ dataset, download: true, data_dir: "/D", results_path: "/R" });
-    const permissions = permissionsFor(settings, MANIFEST);
-    assert.deepEqual(allowed(permissions, "write"), ["/R", "/D"]);
-    assert.deepEqual(allowed(permissions, "net"), [new URL(url).hostname]);
+for (const archive of Object.values(ARCHIVES)) {
+  Deno.test(`permissions: a download of ${archive.title} may write to data_dir and reach its official host`, () => {
+    const permissions = permissionsForDownload(archive, "/D");
+    assert.deepEqual(allowed(permissions, "write"), ["/D"]);
+    assert.deepEqual(allowed(permissions, "net"), [new URL(archive.url).hostname]);
+    assert.equal(allowed(permissions, "ffi"), undefined);
   });
 }
+
+Deno.test("permissions: who trains on a downloaded data set may not download", () => {
+  const settings = resolveTrain({ dataset: "cifar10", download: true, data_dir: "/D", results_path: "/R" });
+  const permissions = permissionsFor(settings, MANIFEST);
+  assert.deepEqual([allowed(permissions, "write"), allowed(permissions, "net")], [["/R"], undefined]);
+});
 
 Deno.test("permissions: CUDA's library is added where there is one, sharp's where JPEGs are decoded", () => {
   const manifest = { ...MANIFEST, cudaShim: "/build/libstec_cuda.so", preload: [] };

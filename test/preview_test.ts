@@ -8,6 +8,7 @@ import { writeCheckpoint } from "../src/checkpoint/pytorch_writer.ts";
 import { resolvePreview } from "../src/config/resolve.ts";
 import { MemoryBatches } from "../src/data/batches.ts";
 import { loadCifar } from "../src/data/cifar.ts";
+import { loadStl10 } from "../src/data/stl10.ts";
 import { preview } from "../src/preview.ts";
 import { predictedBin } from "../src/preview/facts.ts";
 import { loadModel } from "../src/run/stored_model.ts";
@@ -106,25 +107,51 @@ Deno.test("preview: image files of any size, with what cannot be decoded passed 
     output,
     count: 99,
   });
-  const { pairs } = await preview(settings);
+  const notes: string[] = [], { pairs } = await preview(settings, (note) => notes.push(note));
+  assert.ok(notes.some((note) => note.startsWith(`There is no test set in ${folder.path}`)));
+  assert.ok(notes.some((note) => /^Cannot decode .*text\.JPEG: .*; it is passed over$/.test(note)));
   assert.ok(pairs.length >= 5 && pairs.every(({ name }) => !name.includes("text")));
   assert.ok(new Set(pairs.map(({ width, height }) => `${width} x ${height}`)).size > 1);
   assert.match(Deno.readTextFileSync(output), /<h2>pears &lt;&amp;&gt;\/\d{4}\.JPEG<\/h2>/);
 });
 
-Deno.test("preview: STL-10 and ImageNet are shown as well", async () => {
-  const counts = { train: 4, test: 2 };
-  for (
-    const [dataset, made, more] of [
-      ["stl10", writeStl10({ ...counts, unlabeled: 2 }), {}],
-      ["imagenet", await writeImageNet(counts), { image_size: 32 }],
-    ] as const
-  ) {
-    using folder = made;
-    const output = join(folder.path, "page.html");
-    const settings = resolvePreview({ dataset, data_dir: folder.path, output, count: 2, ...more });
-    assert.equal((await preview(settings)).pairs.length, 2);
+Deno.test("preview: of STL-10 the very views of a run's first step, of images without labels", async () => {
+  using folder = writeStl10({ train: 3, test: 2, unlabeled: 9 });
+  // A preview needs no others.
+  for (const name of ["train_X", "train_y", "test_X", "test_y"]) {
+    Deno.removeSync(`${folder.path}/${name}.bin`);
   }
+  const output = join(folder.path, "page.html");
+  const settings = resolvePreview({ dataset: "stl10", data_dir: folder.path, output, count: 4 });
+  const { pairs } = await preview(settings);
+  const dataset = await loadStl10(folder.path, "unlabeled");
+  await using source = new MemoryBatches({ pairs: dataset, labelled: null, count: dataset.count }, {
+    views: {
+      size: 96,
+      jitterStrength: settings.jitter_strength,
+      pColorJitter: settings.p_color_jitter,
+      pGrayscale: settings.p_grayscale,
+      useGaussianBlur: settings.use_gaussian_blur,
+      useSolarization: settings.use_solarization,
+    },
+    ...{ batchSize: 4, seed: settings.seed, device: "cpu", rank: 0, processes: 1 },
+  });
+  const prepared = await source.prepare({ epoch: 0, step: 0 });
+  const expected = scope(() => prepared.toBatch().views.mul(255).round().toNumbers()), length = 3 * 96 * 96;
+  for (const [i, { name, views }] of pairs.entries()) {
+    assert.match(name, /^stl10, unlabelled image [0-8]$/);
+    for (const view of [0, 1]) {
+      const start = (4 * view + i) * length;
+      assert.deepEqual(await pixelsOf(views[view].picture), expected.slice(start, start + length));
+    }
+  }
+});
+
+Deno.test("preview: ImageNet is shown as well", async () => {
+  using folder = await writeImageNet({ train: 4, test: 2 });
+  const output = join(folder.path, "page.html");
+  const flags = { dataset: "imagenet", data_dir: folder.path, output, count: 2, image_size: 32 };
+  assert.equal((await preview(resolvePreview(flags))).pairs.length, 2);
 });
 
 Deno.test("preview: a checkpoint without a manipulation head is refused in one sentence, a page nowhere too", async () => {

@@ -4,7 +4,9 @@
  * @module
  */
 
-/** An official archive of a data set. */
+import { UsageError } from "../errors.ts";
+
+/** An archive of a data set. */
 export interface Archive {
   /** The data set's name for messages, e.g. `CIFAR-10`. */
   readonly title: string;
@@ -40,6 +42,31 @@ export const ARCHIVES: Readonly<Record<DownloadableName, Archive>> = {
     folder: "stl10_binary",
   },
 };
+
+/** The variable that names another address for the archive, as `<url>` or, where it is another file, `<url>#md5=<hex>`. */
+const ADDRESS = "STEC_ARCHIVE";
+
+/**
+ * The archive of a data set: the official one, unless `STEC_ARCHIVE` names another address.
+ *
+ * @throws {UsageError} where that is no address of an archive
+ */
+export function archiveOf(
+  dataset: DownloadableName,
+  address: string | undefined = Deno.env.get(ADDRESS),
+): Archive {
+  const official = ARCHIVES[dataset];
+  if (address === undefined || address === "") return official;
+  const url = URL.parse(address), md5 = /^(?:|#md5=([0-9a-f]{32}))$/.exec(url?.hash ?? "");
+  if (url === null || !/^https?:$/.test(url.protocol) || !url.pathname.endsWith(".tar.gz") || md5 === null) {
+    throw new UsageError(
+      `Cannot use ${ADDRESS}=${address}: it takes the address of a .tar.gz, ` +
+        `and #md5=... after it if that is not the official archive`,
+    );
+  }
+  url.hash = "";
+  return { ...official, url: url.href, md5: md5[1] ?? official.md5 };
+}
 
 /** Whether a data set can be downloaded. */
 export function isDownloadable(dataset: string): dataset is DownloadableName {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { messageOf } from "../errors.ts";
+
 /** Where the files of a data set are looked for. */
 export interface FileSearch {
   /** The data set's name for messages, e.g. `CIFAR-10`. */
@@ -41,7 +43,20 @@ function isFile(path: string): boolean {
     return Deno.statSync(path).isFile;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
+    throw new Error(`Cannot look for ${path}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
+ * Opens a file to read.
+ *
+ * @throws {Error} that names it, where that is not permitted
+ */
+export function openToRead(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    throw new Error(`Cannot read ${path}: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -8,7 +8,7 @@
  */
 
 import type { ImageDataset, Split } from "./dataset.ts";
-import { countRecords, type FileSearch, findFiles, readFull } from "./binary.ts";
+import { countRecords, type FileSearch, findFiles, openToRead, readFull } from "./binary.ts";
 
 /** Which of the two data sets. */
 export type CifarName = "cifar10" | "cifar100";
@@ -89,7 +89,7 @@ async function readRecords(
 ): Promise<void> {
   const { labelBytes, classes } = format, recordBytes = labelBytes + PIXEL_BYTES;
   const chunk = new Uint8Array(CHUNK_RECORDS * recordBytes);
-  using file = Deno.openSync(path);
+  using file = openToRead(path);
   for (let first = 0; first < labels.length; first += CHUNK_RECORDS) {
     const records = Math.min(CHUNK_RECORDS, labels.length - first);
     await readFull(file, chunk.subarray(0, records * recordBytes), path);

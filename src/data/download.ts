@@ -50,15 +50,18 @@ export async function downloadDataset(
   dataDir: string,
   options: DownloadOptions = {},
 ): Promise<void> {
-  const target = `${dataDir}/${archive.folder}`, temporary = `${target}.tmp-${Deno.pid}`;
+  const target = `${dataDir}/${archive.folder}`, temporary = `${target}.tmp`;
   if (await sizeOf(target) !== undefined) {
     throw new Deno.errors.AlreadyExists(
       `Cannot download ${archive.title}: ${target} is there but not complete; move it away first`,
     );
   }
   await Deno.mkdir(dataDir, { recursive: true });
-  const path = `${dataDir}/${archive.url.slice(archive.url.lastIndexOf("/") + 1)}`;
+  const { pathname } = new URL(archive.url),
+    path = `${dataDir}/${pathname.slice(pathname.lastIndexOf("/") + 1)}`;
   await downloadFile(archive.url, path, archive.md5, options);
+  // What a killed process left.
+  await removeIfThere(temporary);
   try {
     let done = 0;
     await unpackTarGz(path, temporary, (bytes) => {

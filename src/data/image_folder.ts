@@ -53,8 +53,8 @@ export function listImageNet(dataDir: string): ImageFolders {
  */
 export function listImageFolder(dataDir: string): ImageFolders {
   const notes: string[] = [];
-  const { folders } = readFolder(dataDir);
-  const all = folders.length > 0 ? listClasses(dataDir, notes) : listUnlabelled(dataDir, notes);
+  const hasClasses = readFolder(dataDir).folders.some((folder) => !isLoop(dataDir, folder));
+  const all = hasClasses ? listClasses(dataDir, notes) : listUnlabelled(dataDir, notes);
   const parts = holdOut(all, notes);
   notes.push(
     `There is no test set in ${dataDir}: tested is on the ${parts.validation.paths.length} held-out images.`,
@@ -64,8 +64,14 @@ export function listImageFolder(dataDir: string): ImageFolders {
 
 /** The images of a folder whose sub-folders are classes; only `classes`, in their order, where those are given. */
 function listClasses(root: string, notes: string[], classes?: readonly string[]): ImageFiles {
-  const { folders, others } = readFolder(root);
-  const named = folders.filter((folder) => !isLoop(root, folder, notes)).sort();
+  const { files, folders, others } = readFolder(root);
+  const named = withoutLoops(root, folders, notes).sort();
+  if (files.length > 0) {
+    const [first] = files.sort();
+    notes.push(
+      `Left out in ${root}: ${files.length} images that are in no class folder, the first is ${first}.`,
+    );
+  }
   const stranger = named.find((folder) => classes?.includes(folder) === false);
   if (stranger !== undefined) {
     throw new Error(
@@ -95,7 +101,8 @@ function listClasses(root: string, notes: string[], classes?: readonly string[])
 
 /** The images of a folder without classes. */
 function listUnlabelled(root: string, notes: string[]): ImageFiles {
-  const { files, others } = readFolder(root);
+  const { files, folders, others } = readFolder(root);
+  withoutLoops(root, folders, notes);
   if (files.length === 0) {
     throw new Error(`Cannot read the images in ${root}: there is no JPEG, PNG, WebP, TIFF or GIF`);
   }
@@ -123,9 +130,11 @@ function holdOut(all: ImageFiles, notes: string[]): Pick<ImageFolders, "train" |
   }
   const small = [...sizes.values()].filter((size) => quota(size) < HELD_OUT).length;
   if (small > 0) {
-    const where = all.labels ? `${small} of ${sizes.size} classes` : "the folder";
+    const fewer = `fewer than ${10 * HELD_OUT} images`;
     notes.push(
-      `Held out for validation is a tenth of ${where}, which have fewer than ${10 * HELD_OUT} images.`,
+      all.labels === undefined
+        ? `Held out for validation is a tenth, for there are ${fewer}.`
+        : `Held out for validation is a tenth in ${small} of ${sizes.size} classes, which have ${fewer}.`,
     );
   }
   return { train: pick(all, kept), validation: pick(all, held) };
@@ -172,10 +181,19 @@ function followLink(path: string): Pick<Deno.FileInfo, "isFile" | "isDirectory">
   }
 }
 
+/** The folders but for links back to one that they lie in, of which the notes tell. */
+function withoutLoops(root: string, folders: readonly string[], notes: string[]): string[] {
+  return folders.filter((folder) => {
+    const loops = isLoop(root, folder);
+    if (loops) {
+      const target = Deno.realPathSync(`${root}/${folder}`);
+      notes.push(`Left out is the folder ${root}/${folder}: it is a link back to ${target}.`);
+    }
+    return !loops;
+  });
+}
+
 /** Whether a folder is a link back to one that it lies in. */
-function isLoop(root: string, folder: string, notes: string[]): boolean {
-  const target = Deno.realPathSync(`${root}/${folder}`);
-  const loops = `${Deno.realPathSync(root)}/`.startsWith(`${target}/`);
-  if (loops) notes.push(`Left out is the folder ${root}/${folder}: it is a link back to ${target}.`);
-  return loops;
+function isLoop(root: string, folder: string): boolean {
+  return `${Deno.realPathSync(root)}/`.startsWith(`${Deno.realPathSync(`${root}/${folder}`)}/`);
 }

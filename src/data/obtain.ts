@@ -6,22 +6,34 @@
 
 import type { DataSettings } from "../config/settings.ts";
 import type { Progress } from "../setup/progress.ts";
-import { type Archive, ARCHIVES, isDownloadable } from "./archives.ts";
+import { type Archive, archiveOf, isDownloadable } from "./archives.ts";
 import { type FileSearch, findFiles } from "./binary.ts";
 import { cifarFiles } from "./cifar.ts";
+import type { Split } from "./dataset.ts";
 import type { DownloadOptions, DownloadProgress } from "./download.ts";
-import { stl10Files } from "./stl10.ts";
+import { stl10Files, type Stl10Split } from "./stl10.ts";
 
 /** Which data set, and where it should be. */
 export type Wanted = Pick<DataSettings, "dataset" | "data_dir">;
 
-/** The archive to download for a data set of which files are missing; null where none are, or there is no archive. */
-export function missingArchive({ dataset, data_dir }: Wanted): Archive | null {
+/** A command that reads a data set. */
+export type DataCommand = "train" | "eval" | "probe" | "preview";
+
+/** The splits that each command reads. */
+const SPLITS: Readonly<Record<DataCommand, { cifar: readonly Split[]; stl10: readonly Stl10Split[] }>> = {
+  train: { cifar: ["train", "test"], stl10: ["unlabeled", "train", "test"] },
+  eval: { cifar: ["test"], stl10: ["test"] },
+  probe: { cifar: ["train", "test"], stl10: ["train", "test"] },
+  preview: { cifar: ["train"], stl10: ["unlabeled"] },
+};
+
+/** The archive to download for a command whose files are missing; null where none are, or there is no archive. */
+export function missingArchive({ dataset, data_dir }: Wanted, command: DataCommand): Archive | null {
   if (!isDownloadable(dataset)) return null;
   const searches = dataset === "stl10"
-    ? (["unlabeled", "train", "test"] as const).map((split) => stl10Files(data_dir, split))
-    : (["train", "test"] as const).map((split) => cifarFiles(dataset, data_dir, split));
-  return searches.every(isThere) ? null : ARCHIVES[dataset];
+    ? SPLITS[command].stl10.map((split) => stl10Files(data_dir, split))
+    : SPLITS[command].cifar.map((split) => cifarFiles(dataset, data_dir, split));
+  return searches.every(isThere) ? null : archiveOf(dataset);
 }
 
 function isThere(search: FileSearch): boolean {
@@ -35,21 +47,31 @@ function isThere(search: FileSearch): boolean {
 }
 
 /**
- * Downloads a data set if files of it are missing.
- *
- * @param archive what to download instead of the official archive
+ * Downloads a data set if files that a command needs are missing. Of several processes that do so at the same time one
+ * downloads, and the others wait for it.
  */
 export async function obtain(
   wanted: Wanted,
+  command: DataCommand,
   progress: Progress,
   options: DownloadOptions = {},
-  archive: Archive | null = missingArchive(wanted),
 ): Promise<void> {
+  const { data_dir } = wanted, archive = missingArchive(wanted, command);
   if (archive === null) return;
+  await Deno.mkdir(data_dir, { recursive: true });
+  const lockPath = `${data_dir}/${archive.folder}.lock`;
+  using lock = await Deno.open(lockPath, { write: true, create: true });
+  if (!await lock.tryLock(true)) {
+    progress.say(`Waiting for another process that downloads ${archive.title} to ${data_dir}`);
+    await lock.lock(true);
+  }
+  if (missingArchive(wanted, command) === null) return;
   const { downloadDataset } = await import("./download.ts");
-  progress.say(`Downloading ${archive.title} from ${archive.url} to ${wanted.data_dir}`);
-  await downloadDataset(archive, wanted.data_dir, { onProgress: reporter(archive, progress), ...options });
-  progress.say(`${archive.title} is in ${wanted.data_dir}/${archive.folder}`);
+  progress.say(`Downloading ${archive.title} from ${archive.url} to ${data_dir}`);
+  await downloadDataset(archive, data_dir, { onProgress: reporter(archive, progress), ...options });
+  // Whoever waits for the lock finds the data, so that nobody needs its file any more.
+  await Deno.remove(lockPath);
+  progress.say(`${archive.title} is in ${data_dir}/${archive.folder}`);
 }
 
 /** Reports downloading and checking by the share that is done, unpacking when it begins. */

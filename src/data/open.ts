@@ -7,13 +7,14 @@
 import type { DataSettings, LossSettings } from "../config/settings.ts";
 import { messageOf } from "../errors.ts";
 import { type BatchImages, type BatchSource, type BatchSourceOptions, MemoryBatches } from "./batches.ts";
-import { loadCifar } from "./cifar.ts";
+import { findFiles } from "./binary.ts";
+import { cifarFiles, loadCifar } from "./cifar.ts";
 import { type ImageDataset, type PlainImages, plainImages, type Split } from "./dataset.ts";
 import { FolderBatches } from "./folder_batches.ts";
 import { FolderImages } from "./folder_images.ts";
 import { type ImageFolders, listImageFolder, listImageNet } from "./image_folder.ts";
 import { loadShapes } from "./shapes.ts";
-import { countUnlabelled, loadStl10 } from "./stl10.ts";
+import { countUnlabelled, loadStl10, stl10Files } from "./stl10.ts";
 import { TurboJpeg } from "./turbojpeg.ts";
 
 /** Reads one split of a data set into memory, of STL-10 the labelled images; null for image files, which are too many. */
@@ -51,7 +52,9 @@ export async function openSource(
   options: BatchSourceOptions,
 ): Promise<BatchSource> {
   const { stop_gradient, discrimination_lambda, manip_lambda, num_workers } = settings;
-  const linear = stop_gradient === 2, inMemory = await readDataset(settings, "train");
+  const linear = stop_gradient === 2;
+  findTestFiles(settings);
+  const inMemory = await readDataset(settings, "train");
   if (inMemory !== null) return new MemoryBatches(await arrange(settings, inMemory, linear), options);
   const folders = listFolders(settings);
   if (folders.train.labels === undefined && (linear || discrimination_lambda === 0 && manip_lambda === 0)) {
@@ -60,6 +63,12 @@ export async function openSource(
     );
   }
   return new FolderBatches(folders, { ...options, linear, workers: num_workers });
+}
+
+/** Looks for the files that are only read when the training is over, and may have taken days. */
+function findTestFiles({ dataset, data_dir }: DataSettings): void {
+  if (dataset === "stl10") findFiles(stl10Files(data_dir, "test"));
+  else if (dataset === "cifar10" || dataset === "cifar100") findFiles(cifarFiles(dataset, data_dir, "test"));
 }
 
 /** What is learnt from images in memory. */

@@ -8,7 +8,7 @@
  */
 
 import type { ImageDataset } from "./dataset.ts";
-import { countRecords, type FileSearch, findFiles, readFull } from "./binary.ts";
+import { countRecords, type FileSearch, findFiles, openToRead, readFull } from "./binary.ts";
 
 /** The images without labels that STL-10 is learnt from, and the labelled ones for training and for testing. */
 export type Stl10Split = "unlabeled" | "train" | "test";
@@ -54,6 +54,25 @@ export function countUnlabelled(dataDir: string): number {
   return countRecords("STL-10", path, IMAGE_BYTES);
 }
 
+/**
+ * Reads single images without labels, in the order of their numbers' list: (numbers, 3, 96, 96). Throws as
+ * {@linkcode loadStl10} does.
+ */
+export async function pickUnlabelled(
+  dataDir: string,
+  numbers: readonly number[],
+): Promise<Uint8Array<ArrayBuffer>> {
+  const [path] = findFiles(stl10Files(dataDir, "unlabeled")),
+    images = new Uint8Array(numbers.length * IMAGE_BYTES);
+  using file = openToRead(path);
+  for (const [i, number] of numbers.entries()) {
+    await file.seek(number * IMAGE_BYTES, Deno.SeekMode.Start);
+    await readFull(file, images.subarray(i * IMAGE_BYTES, (i + 1) * IMAGE_BYTES), path);
+  }
+  transposePlanes(images);
+  return images;
+}
+
 /** Which files of a part are looked for, and where. */
 export function stl10Files(dataDir: string, split: Stl10Split): FileSearch {
   return { dataset: "STL-10", folder: dataDir, archiveFolder: "stl10_binary", files: FILES[split] };
@@ -62,19 +81,24 @@ export function stl10Files(dataDir: string, split: Stl10Split): FileSearch {
 /** Reads images and turns their planes from column-major to row-major, in place, while the next are read. */
 async function readImages(path: string, count: number): Promise<Uint8Array<ArrayBuffer>> {
   const images = new Uint8Array(count * IMAGE_BYTES);
-  using file = Deno.openSync(path);
+  using file = openToRead(path);
   const read = async (start: number) => {
     const chunk = images.subarray(start, start + CHUNK_BYTES);
     await readFull(file, chunk, path);
     return chunk;
   };
   for (let start = 0, chunk = read(0); start < images.length; start += CHUNK_BYTES) {
-    const { byteOffset, byteLength } = await chunk;
+    const filled = await chunk;
     if (start + CHUNK_BYTES < images.length) chunk = read(start + CHUNK_BYTES);
-    const words = new Uint32Array(images.buffer, byteOffset, byteLength / 4);
-    for (let plane = 0; plane < words.length; plane += PLANE / 4) transposePlane(words, plane);
+    transposePlanes(filled);
   }
   return images;
+}
+
+/** Turns the planes of whole images from column-major to row-major. */
+function transposePlanes({ buffer, byteOffset, byteLength }: Uint8Array<ArrayBuffer>): void {
+  const words = new Uint32Array(buffer, byteOffset, byteLength / 4);
+  for (let plane = 0; plane < words.length; plane += PLANE / 4) transposePlane(words, plane);
 }
 
 /** Words in a row of a plane: four pixels each. */
@@ -121,7 +145,7 @@ async function readLabels(path: string, count: number): Promise<Int32Array<Array
     );
   }
   const bytes = new Uint8Array(count);
-  using file = Deno.openSync(path);
+  using file = openToRead(path);
   await readFull(file, bytes, path);
   const wrong = bytes.findIndex((label) => label < 1 || label > CLASSES.length);
   if (wrong >= 0) {

@@ -61,7 +61,7 @@ export function renderProgress(progress: Progress, width = Infinity): string {
   const parts = [
     `epoch ${epoch}/${epochs}`,
     `step ${String(step).padStart(String(steps).length)}/${steps}`,
-    ...Object.entries(values).map(([name, value]) => `${name} ${value.toFixed(3)}`),
+    ...Object.entries(values).map(([name, value]) => `${name.trimEnd()} ${value.toFixed(3)}`),
     `${progress.imagesPerSecond.toFixed(0)} images/s`,
     `${formatDuration(progress.secondsLeft)} left`,
     `data ${(100 * progress.waitingShare).toFixed(0)}%`,

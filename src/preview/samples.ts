@@ -5,9 +5,11 @@
  */
 
 import type { PreviewSettings } from "../config/settings.ts";
-import { listImageFolder, listImageNet } from "../data/image_folder.ts";
+import { type ImageFolders, listImageFolder, listImageNet } from "../data/image_folder.ts";
 import { openImages } from "../data/open.ts";
 import { epochOrder } from "../data/order.ts";
+import { countUnlabelled, pickUnlabelled } from "../data/stl10.ts";
+import { messageOf } from "../errors.ts";
 
 /** An image with what it is called. */
 export interface Sample {
@@ -26,12 +28,37 @@ const LONGEST = 2048;
 /** Images of a data set in memory that are looked through at a time. */
 const BATCH = 1000;
 
-/** The first training images of a run's first epoch; of files those that can be decoded. */
-export async function sampleImages(settings: PreviewSettings): Promise<Sample[]> {
-  const { dataset } = settings;
-  return dataset === "imagenet" || dataset === "folder"
-    ? await sampleFiles(settings, dataset)
-    : await sampleMemory(settings);
+/**
+ * The first training images of a run's first epoch; of files those that can be decoded.
+ *
+ * @param note is told of what the user should know about files
+ */
+export async function sampleImages(
+  settings: PreviewSettings,
+  note: (text: string) => void,
+): Promise<Sample[]> {
+  switch (settings.dataset) {
+    case "imagenet":
+      return await sampleFiles(settings, listImageNet(settings.data_dir), note);
+    case "folder":
+      return await sampleFiles(settings, listImageFolder(settings.data_dir), note);
+    case "stl10":
+      return await sampleStl10(settings);
+    default:
+      return await sampleMemory(settings);
+  }
+}
+
+/** Of the images without labels, which pretraining learns from. They are too many to load all. */
+async function sampleStl10({ data_dir, seed, count }: PreviewSettings): Promise<Sample[]> {
+  const picked = [...epochOrder(countUnlabelled(data_dir), seed, 0).subarray(0, count)];
+  const images = await pickUnlabelled(data_dir, picked), bytes = images.length / picked.length;
+  return picked.map((number, i) => ({
+    name: `stl10, unlabelled image ${number}`,
+    pixels: images.slice(i * bytes, (i + 1) * bytes),
+    height: 96,
+    width: 96,
+  }));
 }
 
 async function sampleMemory(settings: PreviewSettings): Promise<Sample[]> {
@@ -51,30 +78,34 @@ async function sampleMemory(settings: PreviewSettings): Promise<Sample[]> {
   return picked.map((number) => found.get(number)!);
 }
 
-async function sampleFiles(settings: PreviewSettings, dataset: "imagenet" | "folder"): Promise<Sample[]> {
-  const list = dataset === "imagenet" ? listImageNet : listImageFolder;
-  const { root, paths } = list(settings.data_dir).train, samples: Sample[] = [];
+async function sampleFiles(
+  settings: PreviewSettings,
+  { train: { root, paths }, notes }: ImageFolders,
+  note: (text: string) => void,
+): Promise<Sample[]> {
+  notes.forEach(note);
+  const samples: Sample[] = [];
   for (const number of epochOrder(paths.length, settings.seed, 0)) {
     if (samples.length === settings.count) break;
-    const sample = await decode(`${root}/${paths[number]}`, paths[number]);
-    if (sample !== null) samples.push(sample);
+    const path = `${root}/${paths[number]}`;
+    try {
+      samples.push(await decode(path, paths[number]));
+    } catch (error) {
+      note(`Cannot decode ${path}: ${messageOf(error).split("\n", 1)[0]}; it is passed over`);
+    }
   }
   if (samples.length === 0) throw new Error(`Cannot preview ${root}: none of its images can be decoded`);
   return samples;
 }
 
-async function decode(path: string, name: string): Promise<Sample | null> {
+async function decode(path: string, name: string): Promise<Sample> {
   const { default: sharp } = await import("sharp");
-  try {
-    const { data, info: { width, height } } = await sharp(path)
-      .resize(LONGEST, LONGEST, { fit: "inside", withoutEnlargement: true })
-      .toColourspace("srgb").removeAlpha().raw().toBuffer({ resolveWithObject: true });
-    const pixels = new Uint8Array(3 * height * width), plane = height * width;
-    for (let i = 0; i < plane; i++) {
-      for (let channel = 0; channel < 3; channel++) pixels[channel * plane + i] = data[3 * i + channel];
-    }
-    return { name, pixels, height, width };
-  } catch {
-    return null;
+  const { data, info: { width, height } } = await sharp(path)
+    .resize(LONGEST, LONGEST, { fit: "inside", withoutEnlargement: true })
+    .toColourspace("srgb").removeAlpha().raw().toBuffer({ resolveWithObject: true });
+  const pixels = new Uint8Array(3 * height * width), plane = height * width;
+  for (let i = 0; i < plane; i++) {
+    for (let channel = 0; channel < 3; channel++) pixels[channel * plane + i] = data[3 * i + channel];
   }
+  return { name, pixels, height, width };
 }

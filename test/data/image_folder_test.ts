@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { failureOf, runAsNobody } from "../as_nobody.ts";
 import { listImageFolder, listImageNet } from "../../src/data/image_folder.ts";
 
 /** A folder with empty files of the given names, gone after `use`. */
@@ -42,7 +43,7 @@ Deno.test("image folder: of small classes a tenth is held out, and it says so", 
     const { train, validation, notes } = listImageNet(folder);
     assert.deepEqual(validation.paths, ["a/0000.JPEG", "a/0001.JPEG", "b/0000.JPEG"]);
     assert.equal(train.paths.length, 22);
-    assert.match(notes.join(), /a tenth of 3 of 3 classes/);
+    assert.match(notes.join(), /is a tenth in 3 of 3 classes, which have fewer than 500 images\.$/);
   });
 });
 
@@ -110,17 +111,30 @@ Deno.test("image folder: what cannot be used is said in one sentence", () => {
   });
 });
 
-Deno.test({
-  name: "image folder: a folder without permission is named",
-  ignore: Deno.uid() === 0, // root may read everything
-  fn: () => {
-    withFiles(["a/1.jpg", "b/1.jpg"], (folder) => {
-      Deno.chmodSync(`${folder}/b`, 0);
-      try {
-        assert.throws(() => listImageFolder(folder), /\/b: there is no permission to read it$/);
-      } finally {
-        Deno.chmodSync(`${folder}/b`, 0o700);
-      }
-    });
-  },
+Deno.test("image folder: images beside the classes are counted and left out, a link back is no class", () => {
+  withFiles(["classes/a/1.jpg", "classes/2.jpg", "classes/1.jpg", "flat/1.jpg", "flat/2.jpg"], (folder) => {
+    const place = `${folder}/classes`, { train, notes } = listImageFolder(place);
+    assert.deepEqual([train.paths, train.classes], [["a/1.jpg"], ["a"]]);
+    assert.ok(
+      notes.includes(`Left out in ${place}: 2 images that are in no class folder, the first is 1.jpg.`),
+    );
+    Deno.symlinkSync(".", `${folder}/flat/loop`);
+    const flat = listImageFolder(`${folder}/flat`);
+    assert.deepEqual([flat.train.labels, flat.train.paths], [undefined, ["2.jpg"]]);
+    assert.ok(flat.notes.some((note) => note.includes("flat/loop: it is a link back")));
+  });
+});
+
+Deno.test("image folder: a folder without permission is named", () => {
+  withFiles(["a/1.jpg", "b/1.jpg"], (folder) => {
+    Deno.chmodSync(folder, 0o755);
+    Deno.chmodSync(`${folder}/b`, 0);
+    try {
+      const sentence = `Cannot read the images in ${folder}/b: there is no permission to read it`;
+      const module = new URL("../../src/data/image_folder.ts", import.meta.url);
+      assert.equal(runAsNobody(failureOf(module, "listImageFolder", folder)), sentence);
+    } finally {
+      Deno.chmodSync(`${folder}/b`, 0o700);
+    }
+  });
 });
