@@ -15,6 +15,7 @@ import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
+import { replayedSteps } from "./run/graph_step.ts";
 import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
 import { type Log, openLog } from "./run/log.ts";
 import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
@@ -58,7 +59,7 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
   });
   const learner = buildLearner(settings, source, peers);
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
-  using _reducer = learner.reducer;
+  using _reducer = learner.reducer, _graph = learner.graph;
   const schedule = buildSchedule(settings, plan);
   const checkpoints = new Checkpoints(settings, learner, plan);
   let steps = checkpoints.start();
@@ -175,7 +176,7 @@ function buildLearner(settings: TrainSettings, source: BatchSource, peers: Peers
     memoryFormat: LAYOUT,
   });
   if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
-  return {
+  const learner: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
     objective,
@@ -185,6 +186,7 @@ function buildLearner(settings: TrainSettings, source: BatchSource, peers: Peers
     peers,
     reducer: parallelize(model, [...model.reachedParameters(objective)], peers),
   };
+  return settings.cuda_graph ? { ...learner, graph: replayedSteps(learner) } : learner;
 }
 
 async function testAtEnd(

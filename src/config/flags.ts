@@ -173,6 +173,11 @@ const run = {
   on_nan: flag(choice(ON_NAN), "stop", "If the loss is not finite: stop, or go back to the last checkpoint"),
   log_every: flag(whole({ min: 1 }), 10, "Steps between two entries in the log"),
   tf32: flag(present(), false, "Let a GPU round what it multiplies in float32 to TF32, which is faster"),
+  cuda_graph: flag(
+    present(),
+    false,
+    "Record a step on the GPU once and replay it: faster where steps are short; needs more memory",
+  ),
 } satisfies Flags<RunSettings>;
 
 /** Flags of the reference's program that do nothing here. */

@@ -166,6 +166,8 @@ export interface RunSettings {
   readonly log_every: number;
   /** Whether a GPU may round what it multiplies in float32 to TF32. */
   readonly tf32: boolean;
+  /** Whether a step is recorded on the GPU and replayed. */
+  readonly cuda_graph: boolean;
 }
 
 /** Settings of `eval`: the flags of `train` with other defaults, without what steers a training run. */

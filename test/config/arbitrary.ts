@@ -74,6 +74,7 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     on_nan: fc.constantFrom(...ON_NAN),
     log_every: whole(1),
     tf32: fc.boolean(),
+    cuda_graph: fc.boolean(),
   }).map((settings) => ({
     ...settings,
     download: settings.download && ["cifar10", "cifar100", "stl10"].includes(settings.dataset),

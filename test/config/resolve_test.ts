@@ -58,6 +58,7 @@ const CIFAR10: TrainSettings = {
   on_nan: "stop",
   log_every: 10,
   tf32: false,
+  cuda_graph: false,
 };
 
 const STL10: TrainSettings = {
@@ -167,7 +168,16 @@ Deno.test("settings: the reference's ImageNet command", () => {
 
 Deno.test("settings: the reference's evaluation", () => {
   const words = "eval --dataset cifar100 --data_dir D --arch resnet18 --ckpt_path C".split(" ");
-  const { resume: _1, save_every: _2, keep: _3, on_nan: _4, log_every: _5, tf32: _6, ...shared } = CIFAR10;
+  const {
+    resume: _1,
+    save_every: _2,
+    keep: _3,
+    on_nan: _4,
+    log_every: _5,
+    tf32: _6,
+    cuda_graph: _7,
+    ...shared
+  } = CIFAR10;
   assert.deepEqual(parseCommandLine(words), {
     command: "eval",
     settings: {
