@@ -3,6 +3,7 @@
 #include <ATen/Context.h>
 #include <ATen/cuda/CUDAContext.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 
@@ -68,9 +69,12 @@ int32_t stec_cuda_memory(int32_t device, uint8_t* out, double bytes) {
     const auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
     const auto& tensors = stats.allocated_bytes[all];
     const auto& taken = stats.reserved_bytes[all];
+    const c10::cuda::CUDAGuard guard(checked(device));
+    size_t free = 0, total = 0;
+    C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
     const double numbers[] = {
         static_cast<double>(tensors.current), static_cast<double>(tensors.peak),
-        static_cast<double>(taken.current), static_cast<double>(taken.peak)};
+        static_cast<double>(taken.current), static_cast<double>(taken.peak), static_cast<double>(free)};
     TORCH_CHECK(bytes == sizeof numbers, "memory statistics are ", sizeof numbers, " bytes, not ", bytes);
     std::memcpy(out, numbers, sizeof numbers);
     return 0;

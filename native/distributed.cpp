@@ -118,6 +118,7 @@ std::shared_ptr<Group> make_group(const c10::intrusive_ptr<c10d::Store>& store, 
   const auto prefixed = c10::make_intrusive<c10d::PrefixStore>("gloo", store);
   const auto backend = c10::make_intrusive<c10d::ProcessGroupGloo>(prefixed, rank, size, options);
   auto group = std::make_shared<Group>();
+  group->store = store;
   group->timeout = timeout;
   group->processes = c10::make_intrusive<c10d::ProcessGroup>(store, rank, size);
   group->processes->setDefaultBackend(c10d::ProcessGroup::GLOO);

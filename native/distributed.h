@@ -11,11 +11,20 @@
 
 namespace stec {
 
+// What another library adds to a group. It is destroyed before the group's own connections are closed.
+struct Companion {
+  virtual ~Companion() = default;
+  // Throws where what is computed together cannot be trusted any more.
+  virtual void check() = 0;
+};
+
 // The processes that compute together, and the time that this one has spent waiting for the others.
 struct Group {
+  c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroup> processes;
   std::chrono::milliseconds timeout;
   std::atomic<int64_t> waited_nanoseconds{0};
+  std::unique_ptr<Companion> companion;
 
   // Waits until a collective is done; what ran on a GPU makes only its stream wait.
   void wait(const c10::intrusive_ptr<c10d::Work>& work) {
@@ -24,7 +33,10 @@ struct Group {
     waited_nanoseconds += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
   }
 
-  c10d::Backend& backend_of(const at::Tensor& tensor) { return *processes->getBackend(tensor.device().type()); }
+  c10d::Backend& backend_of(const at::Tensor& tensor) {
+    if (companion) companion->check();
+    return *processes->getBackend(tensor.device().type());
+  }
 
   int64_t size() const { return processes->getSize(); }
 

@@ -10,8 +10,8 @@
 
 namespace stec {
 
-// The message of the calling thread's last failure.
-std::string& last_error();
+// The message of the calling thread's last failure. Visible: the library for CUDA reports its failures by it.
+STEC_API std::string& last_error();
 
 // Keeps a message. Without memory for it the message is lost, not the process.
 inline void fail(const char* message) noexcept {

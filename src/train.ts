@@ -17,6 +17,7 @@ import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
+import { replayedSteps } from "./run/graph_step.ts";
 import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
 import { type Log, openLog } from "./run/log.ts";
 import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
@@ -80,7 +81,7 @@ async function trainOn(
   });
   const learner = buildLearner(settings, source, site);
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
-  using _reducer = learner.reducer;
+  using _reducer = learner.reducer, _graph = learner.graph;
   const schedule = buildSchedule(settings, plan);
   const checkpoints = new Checkpoints(settings, learner, plan);
   let steps = checkpoints.start();
@@ -196,7 +197,7 @@ function buildLearner(settings: TrainSettings, source: BatchSource, { device, pe
     memoryFormat: LAYOUT,
   });
   if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
-  return {
+  const learner: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
     objective,
@@ -206,6 +207,7 @@ function buildLearner(settings: TrainSettings, source: BatchSource, { device, pe
     peers,
     reducer: parallelize(model, [...model.reachedParameters(objective)], peers),
   };
+  return settings.cuda_graph ? { ...learner, graph: replayedSteps(learner) } : learner;
 }
 
 async function testAtEnd(

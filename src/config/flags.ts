@@ -191,6 +191,11 @@ const run = {
     600,
     "Seconds after which a process that does not answer the others is given up",
   ),
+  cuda_graph: flag(
+    present(),
+    false,
+    "Record a step on the GPU once and replay it: faster where steps are short; needs more memory",
+  ),
 } satisfies Flags<RunSettings>;
 
 /** Flags of the reference's program that do nothing here. */

@@ -170,6 +170,8 @@ export interface RunSettings {
   readonly processes: number;
   /** Seconds after which a process that does not answer is given up. */
   readonly dist_timeout: number;
+  /** Whether a step is recorded on the GPU and replayed. */
+  readonly cuda_graph: boolean;
 }
 
 /** Settings of `eval`: the flags of `train` with other defaults, without what steers a training run. */

@@ -7,7 +7,8 @@
 import { type DrawKey, drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
 import { makeFirstViews, makeViews } from "../augment/views.ts";
 import type { Batch, LabelledViews } from "../ssl/stec.ts";
-import { borrowTypedArray, fromTypedArray, upload } from "../torch/create.ts";
+import { borrowTypedArray, fromTypedArray, send, upload } from "../torch/create.ts";
+import { cudaMemory } from "../torch/cuda.ts";
 import { keep, scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { ImageDataset } from "./dataset.ts";
@@ -77,7 +78,15 @@ export interface BatchImages {
   readonly count: number;
 }
 
-/** Batches of images that lie in memory, and on the device, as one tensor. */
+/** The share of a GPU's free memory that a data set may take. The rest is for the network and what it computes. */
+const DEVICE_SHARE = 0.25;
+
+/** How many bytes of images may lie on a device: on the CPU, where they are, any number. */
+function room(device: string): number {
+  return device === "cpu" ? Infinity : DEVICE_SHARE * cudaMemory(device).free;
+}
+
+/** Batches of images that lie in memory, and on the device where it has room for them, as one tensor. */
 export class MemoryBatches implements BatchSource {
   readonly count: number;
   readonly classes: number;
@@ -89,13 +98,23 @@ export class MemoryBatches implements BatchSource {
   readonly #options: BatchSourceOptions;
   readonly #orders: EpochOrders;
 
-  /** Moves the images to the device. */
-  constructor(images: BatchImages, options: BatchSourceOptions) {
+  /**
+   * Moves the images to the device.
+   *
+   * @param most bytes of images that may lie there; of larger ones each batch is sent
+   */
+  constructor(images: BatchImages, options: BatchSourceOptions, most: number = room(options.device)) {
     const { pairs, labelled, count } = images, { labels, classes = [] } = labelled ?? pairs ?? {};
+    const open = (dataset: ImageDataset) => {
+      const { byteLength } = dataset.images, fits = byteLength <= most;
+      if (fits) most -= byteLength;
+      else this.notes.push(sentNote(dataset, most));
+      return new DeviceImages(dataset, options.device, fits);
+    };
     this.count = count;
     this.classes = labels === undefined ? 0 : classes.length;
-    this.#pairs = pairs && new DeviceImages(pairs, options.device);
-    this.#labelled = labelled && new DeviceImages(labelled, options.device);
+    this.#pairs = pairs && open(pairs);
+    this.#labelled = labelled && open(labelled);
     this.#options = options;
     this.#orders = new EpochOrders(count, options.seed);
   }
@@ -130,13 +149,29 @@ export class MemoryBatches implements BatchSource {
   }
 }
 
-/** Images of one size on the device. */
+function sentNote({ images: { byteLength } }: ImageDataset, most: number): string {
+  const size = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  return `The images stay in the machine's memory and each batch is sent: they need ${
+    size(byteLength)
+  }, and of the ` +
+    `GPU's memory ${size(most)} are for them`;
+}
+
+/** Images of one size for a device. */
 class DeviceImages implements Disposable {
   readonly #images: Tensor;
   readonly #labels: Tensor | null;
+  readonly #device: string;
+  readonly #fits: boolean;
 
-  constructor({ images, labels, count, height, width }: ImageDataset, device: string) {
-    this.#images = keep(scope(() => borrowTypedArray(images, [count, 3, height, width]).to({ device })));
+  /** @param fits whether the images lie on the device; their labels do in any case */
+  constructor({ images, labels, count, height, width }: ImageDataset, device: string, fits: boolean) {
+    this.#device = device;
+    this.#fits = fits;
+    const place = fits ? device : "cpu";
+    this.#images = keep(
+      scope(() => borrowTypedArray(images, [count, 3, height, width]).to({ device: place })),
+    );
     this.#labels = labels === undefined
       ? null
       : keep(scope(() => fromTypedArray(labels).to({ dtype: "int64", device })));
@@ -147,14 +182,19 @@ class DeviceImages implements Disposable {
     const images = this.#images, labels = this.#labels, [count, , height, width] = images.shape;
     const numbers = Int32Array.from(picked, (number) => number % count);
     const parameters = drawViews(settings, equalSizes(numbers.length, height, width), key);
-    const index = () => upload(numbers, images.device);
+    const index = () => upload(numbers, this.#device);
+    // All images and which of them the batch has, or the images of the batch alone.
+    const chosen = (rows: Tensor): [images: Tensor, rows?: Tensor] =>
+      this.#fits ? [images, rows] : [send(images.indexSelect(0, fromTypedArray(numbers)), this.#device)];
     return {
       pairs: (): Batch => {
-        const rows = index(), made = makeViews(images, parameters, settings.size, rows);
+        const rows = index(), [from, which] = chosen(rows);
+        const made = makeViews(from, parameters, settings.size, which);
         return { ...made, labels: labels && labels.indexSelect(0, rows) };
       },
       firstViews: (): LabelledViews => {
-        const rows = index(), views = makeFirstViews(images, parameters, settings.size, rows);
+        const rows = index(), [from, which] = chosen(rows);
+        const views = makeFirstViews(from, parameters, settings.size, which);
         return { views, labels: labels!.indexSelect(0, rows) };
       },
     };

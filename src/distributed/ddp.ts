@@ -13,7 +13,8 @@ import { synchronizeBatchNorms } from "./sync_batch_norm.ts";
 
 /**
  * Makes a module learn from all processes' parts of a batch as one learns from the whole: its BatchNorms share their
- * statistics, and the reducer that is returned the gradients. There is none for a process that is alone.
+ * statistics, and the reducer that is returned the gradients. There is none for a process that is alone. On GPUs the
+ * processes are connected by NCCL from then on.
  *
  * @param parameters those that every back-propagation reaches
  */
@@ -23,6 +24,8 @@ export function parallelize(
   peers: Peers,
 ): GradientReducer | undefined {
   if (!(peers instanceof ProcessGroup)) return undefined;
+  const { device } = parameters[0];
+  if (device !== "cpu") peers.joinGpu(device);
   synchronizeBatchNorms(module, peers);
   return new GradientReducer(parameters, peers);
 }

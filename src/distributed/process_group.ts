@@ -1,11 +1,12 @@
 /**
- * Processes that compute together, on PyTorch's own engine: c10d with Gloo for the CPU.
+ * Processes that compute together, on PyTorch's own engine: c10d with Gloo for the CPU and NCCL for GPUs.
  *
  * @module
  */
 
 import { noGrad } from "../torch/autograd.ts";
 import { zeros } from "../torch/create.ts";
+import { joinByNccl } from "../torch/cuda.ts";
 import { check, native, nativeError, PAYLOAD, payload } from "../torch/library.ts";
 import { keep } from "../torch/scope.ts";
 import { Tensor } from "../torch/tensor.ts";
@@ -47,6 +48,11 @@ export class ProcessGroup implements Peers, Disposable {
     this.#flag = keep(zeros([]));
   }
 
+  /** Lets the group compute with tensors on this process's GPU, of which each process has another one. */
+  joinGpu(device: string): void {
+    joinByNccl(this.handle, device);
+  }
+
   gather(rows: Tensor): Tensor {
     const handle = native.stec_gather(this.handle, rows.handle);
     if (handle < 0) throw nativeError("gather");
@@ -72,7 +78,7 @@ export class ProcessGroup implements Peers, Disposable {
     return this.#sum_(this.#flag.fill_(condition ? 1 : 0)).item() > 0;
   }
 
-  /** Milliseconds that this process has waited for the others in all of the above, and in BatchNorms. */
+  /** Milliseconds that this process has waited for the others in all of the above, and in BatchNorms; not its GPU. */
   get waited(): number {
     return check(native.stec_group_waited(this.handle), "read the time waited") / 1e6;
   }

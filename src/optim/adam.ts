@@ -4,17 +4,17 @@
  * @module
  */
 
-import { noGrad } from "../torch/autograd.ts";
 import {
   foreachAdd,
   foreachAddcdiv_,
   foreachAddcmul_,
   foreachAddScalar_,
-  foreachDivScalar_,
+  foreachDiv_,
   foreachLerp_,
   foreachMulScalar_,
   foreachSqrt,
 } from "../torch/foreach.ts";
+import type { Operand } from "../torch/tensor.ts";
 import { Optimizer } from "./optimizer.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
@@ -36,15 +36,17 @@ export class Adam extends Optimizer {
     super(groups, ["exp_avg", "exp_avg_sq"]);
   }
 
-  /** One step with the gradients that the parameters carry. */
-  override step(learningRate: number): void {
+  /** sqrt(1 - 0.999^t) and -lr / (1 - 0.9^t). */
+  override advance(learningRate: number): readonly number[] {
     this.steps++;
-    noGrad(() => {
-      for (const group of this.groups) this.#stepGroup(group, learningRate);
-    });
+    return [Math.sqrt(1 - BETA2 ** this.steps), -learningRate / (1 - BETA1 ** this.steps)];
   }
 
-  #stepGroup(group: ParameterGroup, learningRate: number): void {
+  override update([correction, rate]: readonly Operand[]): void {
+    for (const group of this.groups) this.#updateGroup(group, correction, rate);
+  }
+
+  #updateGroup(group: ParameterGroup, correction: Operand, rate: Operand): void {
     const { parameters, gradients, states } = this.active(group);
     if (parameters.length === 0) return;
     const g = group.weightDecay === 0 ? gradients : foreachAdd(gradients, parameters, group.weightDecay);
@@ -53,8 +55,8 @@ export class Adam extends Optimizer {
     foreachMulScalar_(v, BETA2);
     foreachAddcmul_(v, g, g, 1 - BETA2);
     const denominator = foreachSqrt(v);
-    foreachDivScalar_(denominator, Math.sqrt(1 - BETA2 ** this.steps));
+    foreachDiv_(denominator, correction);
     foreachAddScalar_(denominator, EPS);
-    foreachAddcdiv_(parameters, m, denominator, -learningRate / (1 - BETA1 ** this.steps));
+    foreachAddcdiv_(parameters, m, denominator, rate);
   }
 }

@@ -4,9 +4,10 @@
  * @module
  */
 
+import { noGrad } from "../torch/autograd.ts";
 import { zerosLike } from "../torch/create.ts";
 import { keep } from "../torch/scope.ts";
-import type { Tensor } from "../torch/tensor.ts";
+import type { Operand, Tensor } from "../torch/tensor.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
 /** What an optimiser remembers of one parameter, under PyTorch's names (`momentum_buffer`, `exp_avg`, ...). */
@@ -38,7 +39,20 @@ export abstract class Optimizer implements Disposable {
   }
 
   /** One step with the gradients that the parameters carry, at the learning rate given. Call it inside a `scope`. */
-  abstract step(learningRate: number): void;
+  step(learningRate: number): void {
+    const numbers = this.advance(learningRate);
+    noGrad(() => this.update(numbers));
+  }
+
+  /** Counts a step, and returns the numbers that it needs and that differ from step to step. */
+  abstract advance(learningRate: number): readonly number[];
+
+  /**
+   * Changes the parameters, without counting a step. Call it inside a `scope` and `noGrad`.
+   *
+   * @param numbers what `advance` has returned, or tensors without dimensions that hold it, on the parameters' device
+   */
+  abstract update(numbers: readonly Operand[]): void;
 
   /** What is remembered of a parameter; made when first asked for. */
   state(name: string, parameter: Tensor): ParameterState {

@@ -4,10 +4,9 @@
  * @module
  */
 
-import { noGrad } from "../torch/autograd.ts";
 import { foreachAdd, foreachAdd_, foreachMul_, foreachMulScalar_, foreachNorm } from "../torch/foreach.ts";
 import { stack, where } from "../torch/functional.ts";
-import type { Tensor } from "../torch/tensor.ts";
+import type { Operand, Tensor } from "../torch/tensor.ts";
 import { Optimizer } from "./optimizer.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
@@ -39,24 +38,26 @@ export class Sgd extends Optimizer {
     this.#options = options;
   }
 
-  /** One step with the gradients that the parameters carry. */
-  override step(learningRate: number): void {
-    noGrad(() => {
-      for (const group of this.groups) this.#stepGroup(group, learningRate);
-    });
+  override advance(learningRate: number): readonly number[] {
+    return [-learningRate];
   }
 
-  #stepGroup(group: ParameterGroup, learningRate: number): void {
+  override update([rate]: readonly Operand[]): void {
+    for (const group of this.groups) this.#updateGroup(group, rate);
+  }
+
+  /** @param rate the learning rate, negative */
+  #updateGroup(group: ParameterGroup, rate: Operand): void {
     const { momentum, nesterov } = this.#options;
     const { parameters, gradients, states } = this.active(group);
     if (parameters.length === 0) return;
     const direction = descent(group, parameters, gradients);
-    if (momentum === 0) return foreachAdd_(parameters, direction, -learningRate);
+    if (momentum === 0) return foreachAdd_(parameters, direction, rate);
     const buffers = states.map((state) => state.momentum_buffer);
     foreachMulScalar_(buffers, momentum);
     foreachAdd_(buffers, direction);
     const update = nesterov ? foreachAdd(direction, buffers, momentum) : buffers;
-    foreachAdd_(parameters, update, -learningRate);
+    foreachAdd_(parameters, update, rate);
   }
 }
 

@@ -36,7 +36,14 @@ export function resolveDevice(gpus: number | "auto", localRank: number = 0): str
     const why = found > 0 ? `there are ${found}` : manifest.cudaMissing ?? "none was found";
     throw new Error(`Cannot use ${gpus} GPUs: ${why}; --gpus 0 computes on the CPU`);
   }
-  const device = `cuda:${localRank}`;
+  // A launcher may show each process nothing but its own GPU.
+  const number = found === 1 ? 0 : localRank;
+  if (number >= found) {
+    throw new Error(
+      `Cannot give process ${localRank} of this machine a GPU of its own: there are ${found}; start as many processes`,
+    );
+  }
+  const device = `cuda:${number}`;
   setCudaDevice(device);
   setCudnnBenchmark(true);
   setTf32(false);

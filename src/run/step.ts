@@ -15,6 +15,7 @@ import type { DType } from "../torch/dtype.ts";
 import { stack } from "../torch/functional.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
+import type { GraphStep } from "./graph_step.ts";
 import type { Metrics } from "./log.ts";
 
 /** What a run learns with. */
@@ -31,6 +32,8 @@ export interface Learner {
   readonly peers?: Peers;
   /** What reduces the gradients of all processes; left out: there is one. */
   readonly reducer?: GradientReducer;
+  /** Makes steps by replaying one that was recorded on the GPU; left out: each is asked for anew. */
+  readonly graph?: GraphStep;
 }
 
 /** The reported names of the losses' entries. */
@@ -53,7 +56,8 @@ export interface PendingMetrics {
   readonly values: Tensor;
 }
 
-function pend(losses: Losses | LinearLosses): PendingMetrics {
+/** The losses as metrics. */
+export function pend(losses: Losses | LinearLosses): PendingMetrics {
   const entries = Object.entries(losses) as [keyof Losses, Tensor][];
   return {
     names: entries.map(([name]) => NAMES[name]),
@@ -63,12 +67,18 @@ function pend(losses: Losses | LinearLosses): PendingMetrics {
 
 /** The means over all processes under their reported names, each behind the prefix. Frees them on the device. */
 export function readMetrics({ names, values }: PendingMetrics, prefix: string, peers = ALONE): Metrics {
-  const numbers = peers.mean_(values).toNumbers();
+  // On the CPU: where a process was lost, what a GPU made is worth nothing, and it is here that this shows.
+  using own = values.to({ device: "cpu" });
+  const numbers = peers.mean_(own).toNumbers();
   values[Symbol.dispose]();
   return Object.fromEntries(names.map((name, i) => [`${prefix}${name}`, numbers[i]]));
 }
 
-function compute({ model, objective, device, precision }: Learner, prepared: Prepared) {
+/** The losses of a batch. */
+export function compute(
+  { model, objective, device, precision }: Learner,
+  prepared: Prepared,
+): Losses | LinearLosses {
   const batch = prepared.toBatch();
   return autocast<Losses | LinearLosses>(
     device,
@@ -85,6 +95,7 @@ function compute({ model, objective, device, precision }: Learner, prepared: Pre
  * parameter; on a GPU that would mean to wait for it at every step.
  */
 export function trainStep(learner: Learner, prepared: Prepared, learningRate: number): PendingMetrics {
+  if (learner.graph !== undefined) return learner.graph.step(prepared, learningRate);
   return scope(() => {
     learner.model.zeroGrad();
     const losses = compute(learner, prepared);

@@ -7,15 +7,15 @@
 import { BatchNorm, Linear, ReLU, Sequential } from "../nn/layers.ts";
 import { type Layer, Module } from "../nn/module.ts";
 import { noGrad } from "../torch/autograd.ts";
-import { tensor } from "../torch/create.ts";
+import { full } from "../torch/create.ts";
 import { cat, crossEntropy, where } from "../torch/functional.ts";
 import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { type Gathering, meanOf, UNDIVIDED } from "./nt_xent.ts";
 
-/** Upper bounds of the bins for the entries of M_ab, (2, 3); the lower ones are their negatives. */
-const BOUNDS = [[2, 2, 0.5], [2, 2, 0.5]] as const;
+/** Upper bounds of the bins for the 2x2 part of M_ab and for the translation; the lower ones are their negatives. */
+const BOUNDS = { linear: 2, translation: 0.5 } as const;
 
 /**
  * The bin of each entry of a manipulation: round((v - lo) / (hi - lo) bins - 0.5), halves to the even number, kept in
@@ -26,7 +26,9 @@ const BOUNDS = [[2, 2, 0.5], [2, 2, 0.5]] as const;
  */
 export function manipulationBins(manipulation: Tensor, bins: number): Tensor {
   return scope(() => {
-    const high = tensor(BOUNDS, { dtype: manipulation.dtype, device: manipulation.device });
+    // Made on the device: a step that is recorded for a GPU must not read the CPU's memory.
+    const high = full([3], BOUNDS.linear, { dtype: manipulation.dtype, device: manipulation.device });
+    high.select(0, 2).fill_(BOUNDS.translation);
     const position = manipulation.add(high).div(high.mul(2)).mul(bins).sub(0.5);
     return position.round().clamp(0, bins - 1).to({ dtype: "int64" });
   });

@@ -89,7 +89,14 @@ export function upload(
   dtype: DType = dtypeOf(array),
 ): Tensor {
   if (!device.startsWith("cuda")) return moved(fromTypedArray(array, shape, dtype), undefined, device);
-  using pageable = borrowTypedArray(array, shape, dtype), pinned = pageable.pinMemory();
+  using pageable = borrowTypedArray(array, shape, dtype);
+  return send(pageable, device);
+}
+
+/** A copy of a CPU tensor on a device, by way of page-locked memory if that is a GPU; else, on the CPU, the tensor itself. */
+export function send(tensor: Tensor, device: string): Tensor {
+  if (!device.startsWith("cuda")) return tensor.to({ device });
+  using pinned = tensor.pinMemory();
   return pinned.to({ device, nonBlocking: true });
 }
 
@@ -158,8 +165,8 @@ function moved(source: Tensor, dtype: DType | undefined, device: string | undefi
   using _source = source;
   if (!device?.startsWith("cuda")) return source.to({ dtype, device });
   // Converted here and sent from page-locked memory, so that the GPU is not waited for.
-  using converted = source.to({ dtype }), pinned = converted.pinMemory();
-  return pinned.to({ device, nonBlocking: true });
+  using converted = source.to({ dtype });
+  return send(converted, device);
 }
 
 function create(

@@ -11,7 +11,7 @@
 import { wantsCuda } from "../setup/environment.ts";
 import { check, manifest, readText } from "./library.ts";
 
-const ABI_VERSION = 1;
+const ABI_VERSION = 2;
 
 /** `native/stec_cuda.h`, function by function. */
 const SYMBOLS = {
@@ -31,13 +31,22 @@ const SYMBOLS = {
   stec_cuda_empty_cache: { parameters: [], result: "i32" },
   stec_cuda_set_benchmark: { parameters: ["u32" /* enabled */], result: "i32" },
   stec_cuda_set_tf32: { parameters: ["u32" /* enabled */], result: "i32" },
+  stec_cuda_join: { parameters: ["f64", /* group */ "i32" /* device */], result: "i32" },
+  stec_cuda_own_stream: { parameters: ["i32" /* device */], result: "i32" },
+  stec_cuda_graph_new: { parameters: [], result: "f64" },
+  stec_cuda_graph_begin: { parameters: ["f64" /* graph */], result: "i32" },
+  stec_cuda_graph_end: { parameters: ["f64" /* graph */], result: "i32" },
+  stec_cuda_graph_replay: { parameters: ["f64" /* graph */], result: "i32" },
+  stec_cuda_graph_free: { parameters: ["f64" /* graph */], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+/** The functions of the library for CUDA. */
+export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 let opened: Symbols | undefined;
 
-function cuda(): Symbols {
+/** The functions of the library for CUDA, which is loaded now if it is not yet. */
+export function cuda(): Symbols {
   return opened ??= open();
 }
 
@@ -71,7 +80,7 @@ export function gpuNumber(device: string): number | null {
 }
 
 /** The library and the number of a GPU. */
-function onGpu(device: string): [native: Symbols, gpu: number] {
+export function onGpu(device: string): [native: Symbols, gpu: number] {
   const number = gpuNumber(device);
   if (number === null) throw new RangeError(`Cannot use ${device} as a GPU: wanted cuda or cuda:N`);
   return [cuda(), number];
@@ -116,6 +125,15 @@ export function setCudaDevice(device: string): void {
   check(native.stec_cuda_set_device(gpu), "choose a GPU");
 }
 
+/**
+ * Sends what this thread computes to a queue of the GPU of its own from now on, which is what `CudaGraph` can record. Waits
+ * for what the GPU was asked before.
+ */
+export function useOwnStream(device: string): void {
+  const [native, gpu] = onGpu(device);
+  check(native.stec_cuda_own_stream(gpu), "open a queue of a GPU");
+}
+
 /** Waits until a GPU has done all that it was asked to; on the CPU there is nothing to wait for. */
 export function synchronize(device: string): void {
   if (device === "cpu") return;
@@ -133,17 +151,19 @@ export interface CudaMemory {
   readonly reserved: number;
   /** The most there was taken. */
   readonly peakReserved: number;
+  /** What nobody has taken, other programs included. */
+  readonly free: number;
 }
 
 /** The memory that libtorch uses on a GPU. Does not wait for it. */
 export function cudaMemory(device: string): CudaMemory {
-  const [native, gpu] = onGpu(device), numbers = new Float64Array(4);
+  const [native, gpu] = onGpu(device), numbers = new Float64Array(5);
   check(
     native.stec_cuda_memory(gpu, new Uint8Array(numbers.buffer), numbers.byteLength),
     "read a GPU's memory statistics",
   );
-  const [allocated, peakAllocated, reserved, peakReserved] = numbers;
-  return { allocated, peakAllocated, reserved, peakReserved };
+  const [allocated, peakAllocated, reserved, peakReserved, free] = numbers;
+  return { allocated, peakAllocated, reserved, peakReserved, free };
 }
 
 /** Counts the most memory from now on. */
@@ -165,4 +185,14 @@ export function setCudnnBenchmark(enabled: boolean): void {
 /** Whether float32 products and convolutions may round what they multiply to TF32, which has 10 bits of mantissa. */
 export function setTf32(enabled: boolean): void {
   check(cuda().stec_cuda_set_tf32(enabled ? 1 : 0), "set TF32");
+}
+
+/**
+ * Lets a process group compute with tensors on a GPU, by NCCL.
+ *
+ * @param group the shim's handle
+ */
+export function joinByNccl(group: number, device: string): void {
+  const [native, gpu] = onGpu(device);
+  check(native.stec_cuda_join(group, gpu), "connect the processes' GPUs");
 }

@@ -6,7 +6,7 @@
  */
 
 import { callInPlace, callList } from "./operator.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Operand, Tensor } from "./tensor.ts";
 
 /** A list of tensors of which each corresponds to the same entry of the other lists. */
 export type TensorList = readonly Tensor[];
@@ -15,9 +15,10 @@ export type TensorList = readonly Tensor[];
 export function foreachAdd(a: TensorList, b: TensorList, alpha = 1): Tensor[] {
   return callList("aten::_foreach_add.List", a, b, alpha);
 }
-/** a_i += alpha * b_i. */
-export function foreachAdd_(a: TensorList, b: TensorList, alpha = 1): void {
-  callInPlace("aten::_foreach_add_.List", a, b, alpha);
+/** a_i += alpha * b_i. An alpha that is a tensor has no dimensions. */
+export function foreachAdd_(a: TensorList, b: TensorList, alpha: Operand = 1): void {
+  if (typeof alpha === "number") callInPlace("aten::_foreach_add_.List", a, b, alpha);
+  else foreachAdd_(a, callList("aten::_foreach_mul.Tensor", b, alpha));
 }
 /** a_i += scalar. */
 export function foreachAddScalar_(a: TensorList, scalar: number): void {
@@ -31,9 +32,9 @@ export function foreachMulScalar_(a: TensorList, scalar: number): void {
 export function foreachMul_(a: TensorList, b: TensorList): void {
   callInPlace("aten::_foreach_mul_.List", a, b);
 }
-/** a_i /= scalar. */
-export function foreachDivScalar_(a: TensorList, scalar: number): void {
-  callInPlace("aten::_foreach_div_.Scalar", a, scalar);
+/** a_i /= divisor, a number or a tensor without dimensions. */
+export function foreachDiv_(a: TensorList, divisor: Operand): void {
+  callInPlace(`aten::_foreach_div_.${typeof divisor === "number" ? "Scalar" : "Tensor"}`, a, divisor);
 }
 /** a_i += (b_i - a_i) * weight. */
 export function foreachLerp_(a: TensorList, b: TensorList, weight: number): void {
@@ -43,9 +44,10 @@ export function foreachLerp_(a: TensorList, b: TensorList, weight: number): void
 export function foreachAddcmul_(a: TensorList, b: TensorList, c: TensorList, value: number): void {
   callInPlace("aten::_foreach_addcmul_.Scalar", a, b, c, value);
 }
-/** a_i += value * b_i / c_i. */
-export function foreachAddcdiv_(a: TensorList, b: TensorList, c: TensorList, value: number): void {
-  callInPlace("aten::_foreach_addcdiv_.Scalar", a, b, c, value);
+/** a_i += value * b_i / c_i. A value that is a tensor has no dimensions. */
+export function foreachAddcdiv_(a: TensorList, b: TensorList, c: TensorList, value: Operand): void {
+  if (typeof value === "number") callInPlace("aten::_foreach_addcdiv_.Scalar", a, b, c, value);
+  else foreachAdd_(a, callList("aten::_foreach_div.List", b, c), value);
 }
 /** sqrt(a_i), as new tensors. */
 export function foreachSqrt(a: TensorList): Tensor[] {

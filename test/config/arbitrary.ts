@@ -76,6 +76,7 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     tf32: fc.boolean(),
     processes: whole(1),
     dist_timeout: fc.integer({ min: 1, max: 1_000_000 }),
+    cuda_graph: fc.boolean(),
   }).map((settings) => ({
     ...settings,
     download: settings.download && ["cifar10", "cifar100", "stl10"].includes(settings.dataset),

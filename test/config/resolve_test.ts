@@ -60,6 +60,7 @@ const CIFAR10: TrainSettings = {
   tf32: false,
   processes: 1,
   dist_timeout: 600,
+  cuda_graph: false,
 };
 
 const STL10: TrainSettings = {
@@ -170,7 +171,7 @@ Deno.test("settings: the reference's ImageNet command", () => {
 Deno.test("settings: the reference's evaluation", () => {
   const words = "eval --dataset cifar100 --data_dir D --arch resnet18 --ckpt_path C".split(" ");
   const { resume: _1, save_every: _2, keep: _3, on_nan: _4, log_every: _5, tf32: _6, ...rest } = CIFAR10;
-  const { processes: _7, dist_timeout: _8, ...shared } = rest;
+  const { processes: _7, dist_timeout: _8, cuda_graph: _9, ...shared } = rest;
   assert.deepEqual(parseCommandLine(words), {
     command: "eval",
     settings: {

@@ -8,7 +8,7 @@ import {
   foreachAddcmul_,
   foreachAddScalar_,
   foreachCopy_,
-  foreachDivScalar_,
+  foreachDiv_,
   foreachLerp_,
   foreachMul_,
   foreachMulScalar_,
@@ -48,7 +48,7 @@ Deno.test("foreach: lists of tensors are treated as one by one", () => {
       assertEach(changed((a) => foreachAdd_(a, b, -2)), lists, (n) => n - 2 * (n + 1));
       assertEach(changed((a) => foreachAddScalar_(a, 0.5)), lists, (n) => n + 0.5);
       assertEach(changed((a) => foreachMulScalar_(a, 0.5)), lists, (n) => n * 0.5);
-      assertEach(changed((a) => foreachDivScalar_(a, 4)), lists, (n) => n / 4);
+      assertEach(changed((a) => foreachDiv_(a, 4)), lists, (n) => n / 4);
       assertEach(changed((a) => foreachMul_(a, b)), lists, (n) => n * (n + 1));
       assertEach(changed((a) => foreachLerp_(a, b, 0.25)), lists, (n) => n + 0.25);
       assertEach(changed((a) => foreachAddcmul_(a, b, b, 2)), lists, (n) => n + 2 * (n + 1) ** 2);

@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { resolveTrain } from "../../src/config/resolve.ts";
+import type { OptimizerName } from "../../src/config/settings.ts";
+import { UsageError } from "../../src/errors.ts";
+import { GradScaler } from "../../src/optim/grad_scaler.ts";
+import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts";
+import { GraphStep, replayedSteps } from "../../src/run/graph_step.ts";
+import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
+import { tensor } from "../../src/torch/create.ts";
+import type { Recorder } from "../../src/torch/cuda_graph.ts";
+import { scope } from "../../src/torch/scope.ts";
+import { assertClose, assertNoLeak, img, unit } from "../golden.ts";
+
+/** Rounding differs, and a network of so few values magnifies it a thousandfold with every other step. */
+const ROUNDING = { rtol: 1e-6, atol: 1e-9 };
+
+/** Records on the CPU: keeps the body and runs it again. What it computes may depend on nothing but memory. */
+class FakeRecorder implements Recorder {
+  recordings = 0;
+  replays = 0;
+  #body: (() => void) | undefined;
+
+  record(body: () => void): void {
+    this.recordings++;
+    this.#body = body;
+  }
+  replay(): void {
+    this.replays++;
+    this.#body!();
+  }
+  [Symbol.dispose](): void {
+    this.#body = undefined;
+  }
+}
+
+function learner(optimizer: OptimizerName): Learner {
+  const settings = resolveTrain({
+    dataset: "cifar10",
+    arch: "resnet18",
+    width: 4,
+    hidden_mlp: 8,
+    feat_dim: 8,
+    manip_lambda: 1,
+    weight_decay: 1e-2,
+    optimizer,
+  });
+  const model = buildModel(settings, 10, 1).to({ dtype: "float64" });
+  return {
+    model,
+    optimizer: buildOptimizer(settings, model.namedParameters()),
+    objective: objectiveOf(settings),
+    device: "cpu",
+    precision: null,
+  };
+}
+
+function free({ model, optimizer }: Learner): void {
+  for (const part of [model, optimizer]) part[Symbol.dispose]();
+}
+
+function batch(step: number, images = 4) {
+  return {
+    toBatch: () => ({
+      views: img(`views${step}`, [2 * images, 3, 8, 8]),
+      manipulation: unit(`manipulation${step}`, [images, 2, 3]),
+      solarized: tensor(Array.from({ length: 2 * images }, (_, i) => (i + step) % 3 === 0 ? 1 : 0)).gt(0),
+      labels: tensor(Array.from({ length: images }, (_, i) => (i + step) % 10), { dtype: "int64" }),
+    }),
+  };
+}
+
+for (const optimizer of ["lars", "sgd", "adam"] as const) {
+  Deno.test(`graph step: ${optimizer} learns the same by replaying one step, at each step's batch and rate`, () => {
+    assertNoLeak(() =>
+      scope(() => {
+        const plain = learner(optimizer), own = learner(optimizer), recorder = new FakeRecorder();
+        const graph = new GraphStep(own, recorder);
+        for (let step = 0; step < 6; step++) {
+          const rate = 0.01 * (step + 1);
+          const expected = readMetrics(trainStep(plain, batch(step), rate), "");
+          const metrics = readMetrics(trainStep({ ...own, graph }, batch(step), rate), "");
+          assert.deepEqual(Object.keys(metrics), Object.keys(expected));
+          assertClose(tensor(Object.values(metrics)), tensor(Object.values(expected)), {
+            ...ROUNDING,
+            what: `metrics of step ${step}`,
+          });
+        }
+        assert.deepEqual([recorder.recordings, recorder.replays], [1, 3]);
+        const expected = plain.model.stateDict();
+        for (const [name, value] of own.model.stateDict()) {
+          assertClose(value, expected.get(name)!, { ...ROUNDING, what: name });
+        }
+        graph[Symbol.dispose]();
+        free(plain);
+        free(own);
+      })
+    );
+  });
+}
+
+Deno.test("graph step: a batch of another shape is refused, for the recorded step cannot read it", () => {
+  scope(() => {
+    const own = learner("sgd"), graph = new GraphStep(own, new FakeRecorder());
+    graph.step(batch(0), 0.1);
+    assert.throws(
+      () => graph.step(batch(1, 3), 0.1),
+      /^RangeError: Cannot replay a step: the batch's tensors are \[6,3,8,8\].*, the recorded step's \[8,3,8,8\]/,
+    );
+    graph[Symbol.dispose]();
+    free(own);
+  });
+});
+
+Deno.test("graph step: where nothing can be recorded, one sentence says why", () => {
+  scope(() => {
+    const own = learner("sgd");
+    using scaler = new GradScaler("cpu");
+    assert.throws(
+      () => replayedSteps(own),
+      new UsageError("Cannot use --cuda_graph on the CPU: only an NVIDIA GPU replays what was recorded"),
+    );
+    assert.throws(() => replayedSteps({ ...own, device: "cuda:0", scaler }), /--cuda_graph in float16/);
+    const peers = { rank: 0, size: 2, gather: (t: typeof own.model.encoder.forward) => t } as never;
+    assert.throws(() => replayedSteps({ ...own, device: "cuda:0", peers }), /--cuda_graph with 2 processes/);
+    free(own);
+  });
+});
