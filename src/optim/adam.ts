@@ -36,6 +36,11 @@ export class Adam extends Optimizer {
     super(groups, ["exp_avg", "exp_avg_sq"]);
   }
 
+  override forget(): void {
+    super.forget();
+    this.steps = 0;
+  }
+
   /** One step with the gradients that the parameters carry. */
   override step(learningRate: number): void {
     this.steps++;
