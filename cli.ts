@@ -10,7 +10,7 @@
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
 import { messageOf, UsageError } from "./src/errors.ts";
 import { isLaunched, launch, type Program } from "./src/launch.ts";
-import { onStopSignals, STOP_STATUS } from "./src/signals.ts";
+import { onOrphaned, onStopSignals, STOP_STATUS } from "./src/signals.ts";
 import type { TrainResult } from "./src/train.ts";
 
 async function main(args: string[]): Promise<number> {
@@ -61,11 +61,17 @@ async function run(invocation: Order): Promise<number> {
       const controller = new AbortController();
       let status = 0;
       // Which signal came first is all that matters: the launching process acts on a second one.
-      using _ = onStopSignals((signal) => {
+      using _signals = onStopSignals((signal) => {
         say("Stopping after this step, with a checkpoint; Ctrl-C once more stops at once, without");
         status = STOP_STATUS[signal];
         controller.abort();
       }, () => {});
+      // Nobody could stop it any more, and a resumed run would write to the same folder.
+      using _parent = !isLaunched() ? null : onOrphaned(() => {
+        say("Stopping after this step, with a checkpoint: the process that started this one has ended");
+        status = STOP_STATUS.SIGTERM;
+        controller.abort();
+      });
       const result = await train(invocation.settings, { signal: controller.signal });
       if (result.interrupted) return status;
       return print(describeResult(result));
@@ -131,7 +137,11 @@ function print(text: string): 0 {
 }
 
 function say(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
+  } catch {
+    // Nobody reads any more: no reason not to go on.
+  }
 }
 
 /** Says what went wrong in one sentence; STEC_DEBUG=1 shows where. */

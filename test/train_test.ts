@@ -2,20 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parseLightning } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
-import { StoredTensor } from "../src/checkpoint/stored_tensor.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
 import type { TrainSettings } from "../src/config/settings.ts";
 import { train, type TrainResult } from "../src/train.ts";
 import { counters } from "../src/torch/scope.ts";
 import { writeCifar } from "./made_data.ts";
-
-type Line = Record<string, number>;
-
-function metrics(folder: string): Line[] {
-  return Deno.readTextFileSync(join(folder, "metrics.jsonl")).trim().split("\n").map((line) =>
-    JSON.parse(line)
-  );
-}
+import { assertSameState, metrics, plainMetrics } from "./run_files.ts";
 
 /** Settings of a run that is small in every respect. */
 function small(data: string, results: string, more: Record<string, unknown> = {}): TrainSettings {
@@ -45,25 +37,6 @@ function small(data: string, results: string, more: Record<string, unknown> = {}
 
 async function run(settings: TrainSettings, signal = new AbortController().signal): Promise<TrainResult> {
   return await train(settings, { signal });
-}
-
-/** Weights and the optimiser's state of two runs must agree to the bit. */
-function assertSameState(a: string, b: string): void {
-  using first = readCheckpoint(join(a, "last.ckpt")), second = readCheckpoint(join(b, "last.ckpt"));
-  const bytes = (root: unknown) => {
-    const { stateDict, optimizerStates, globalStep } = parseLightning(root);
-    return {
-      globalStep,
-      weights: [...stateDict].map(([name, stored]) => [name, stored.read()]),
-      optimizer: optimizerStates.map(({ state }) =>
-        [...state].map(([number, values]) => [
-          number,
-          [...values].map(([name, value]) => [name, value instanceof StoredTensor ? value.read() : value]),
-        ])
-      ),
-    };
-  };
-  assert.deepEqual(bytes(first.root), bytes(second.root));
 }
 
 Deno.test("train: writes what method.md lists, and frees what it used", async () => {
@@ -121,9 +94,7 @@ Deno.test("train: a run that was stopped and resumed equals one that was not, to
       assert.equal((await stopped).interrupted, true);
     }
     await run(small(folder.path, parts, { ...more, resume: true }));
-    const plain = (folder: string) =>
-      metrics(folder).map(({ time: _t, images_per_second: _i, data_waiting_share: _d, ...rest }) => rest);
-    assert.deepEqual(plain(parts), plain(whole));
+    assert.deepEqual(plainMetrics(parts), plainMetrics(whole));
     assertSameState(parts, whole);
   }
 });
