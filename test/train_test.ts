@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { join } from "node:path";
 import { parseLightning } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
@@ -7,7 +8,7 @@ import type { TrainSettings } from "../src/config/settings.ts";
 import { train, type TrainResult } from "../src/train.ts";
 import { counters } from "../src/torch/scope.ts";
 import { writeCifar } from "./made_data.ts";
-import { assertSameState, metrics, plainMetrics } from "./run_files.ts";
+import { assertSameState, type Line, metrics, plainMetrics } from "./run_files.ts";
 
 /** Settings of a run that is small in every respect. */
 function small(data: string, results: string, more: Record<string, unknown> = {}): TrainSettings {
@@ -98,6 +99,50 @@ Deno.test("train: a run that was stopped and resumed equals one that was not, to
     assertSameState(parts, whole);
   }
 });
+
+Deno.test("train: wherever it is stopped and whatever it learns with, it goes on to the same weights", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  const stop = fc.record({
+    at: fc.integer({ min: 0, max: 14 }),
+    how: fc.constantFrom("signal", "max_steps"),
+  });
+  let count = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom("lars", "sgd", "adam"),
+      fc.constantFrom("fp32", "bf16"),
+      fc.constantFrom(0, 1, 2),
+      fc.array(stop, { minLength: 1, maxLength: 3 }),
+      async (optimizer, precision, save_every, stops) => {
+        const whole = join(folder.path, `whole${++count}`), parts = join(folder.path, `parts${count}`);
+        const more = { optimizer, precision, save_every, learning_rate: 0.01, resume: true };
+        await run(small(folder.path, whole, more));
+        // The ends of epochs, after 5 and 10 steps, are among them.
+        for (const { at, how } of stops.sort((a, b) => a.at - b.at)) {
+          if (how === "max_steps") {
+            await run(small(folder.path, parts, { ...more, max_steps: Math.max(at, 1) }));
+          } else {
+            const done = metricsOrNone(parts).at(-1)?.step ?? 0;
+            await train(small(folder.path, parts, more), { signal: abortedAfter(Math.max(at - done, 0)) });
+          }
+        }
+        await run(small(folder.path, parts, more));
+        const trained = (folder: string) => plainMetrics(folder).filter((line) => "train/loss" in line);
+        assert.deepEqual(trained(parts), trained(whole));
+        assertSameState(parts, whole);
+      },
+    ),
+    { numRuns: 6 },
+  );
+});
+
+function metricsOrNone(folder: string): Line[] {
+  try {
+    return metrics(folder);
+  } catch {
+    return [];
+  }
+}
 
 /** A signal that asks to stop after so many steps: a run looks at it before the first and after each. */
 function abortedAfter(steps: number): { readonly aborted: boolean } {
