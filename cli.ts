@@ -9,8 +9,8 @@
 
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
 import { messageOf, UsageError } from "./src/errors.ts";
-import { isLaunched, launch, onLauncherEnd, type Program } from "./src/launch.ts";
-import { onStopSignals, STOP_STATUS, type StopSignal } from "./src/signals.ts";
+import { isLaunched, launch, type Program } from "./src/launch.ts";
+import { onOrphaned, onStopSignals, STOP_STATUS, type StopSignal } from "./src/signals.ts";
 import type { TrainResult } from "./src/train.ts";
 
 async function main(args: string[]): Promise<number> {
@@ -93,14 +93,19 @@ async function run(invocation: Order): Promise<number> {
       const controller = new AbortController();
       let status = 0;
       // Which signal came first is all that matters: the launching process acts on a second one.
-      const stop = (signal: StopSignal) => {
-        if (isFirst) {
-          say("Stopping after this step, with a checkpoint; Ctrl-C once more stops at once, without");
-        }
+      const stop = (signal: StopSignal, sentence: string) => {
+        if (isFirst) say(`Stopping after this step, with a checkpoint${sentence}`);
         status = STOP_STATUS[signal];
         controller.abort();
       };
-      using _signals = onStopSignals(stop, () => {}), _launcher = onLauncherEnd(() => stop("SIGTERM"));
+      using _signals = onStopSignals(
+        (signal) => stop(signal, "; Ctrl-C once more stops at once, without"),
+        () => {},
+      );
+      // Nobody could stop it any more, and a resumed run would write to the same folder.
+      using _parent = isLaunched()
+        ? onOrphaned(() => stop("SIGTERM", ": the process that started this one has ended"))
+        : null;
       const result = await train(invocation.settings, { signal: controller.signal, world });
       // Where another process was asked to stop, this one was, too.
       if (result.interrupted) return status || STOP_STATUS.SIGTERM;
@@ -167,7 +172,11 @@ function print(text: string): 0 {
 }
 
 function say(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
+  } catch {
+    // Nobody reads any more: no reason not to go on.
+  }
 }
 
 /** Says what went wrong in one sentence; STEC_DEBUG=1 shows where. */

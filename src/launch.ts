@@ -66,21 +66,6 @@ export async function launch(programs: readonly Program[]): Promise<number> {
   throw new Error(describeEnd(signal, programs.length === 1 ? "The program" : `Process ${rank}`));
 }
 
-/**
- * Calls back when the process that launched this one has ended without a word, until disposed: nobody would pass signals
- * on any more.
- */
-export function onLauncherEnd(then: () => void): Disposable {
-  const launcher = Deno.ppid;
-  const timer = setInterval(() => {
-    if (Deno.ppid === launcher) return;
-    clearInterval(timer);
-    then();
-  }, 500);
-  Deno.unrefTimer(timer);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}
-
 function start({ script, args, permissions, environment }: Program): Deno.ChildProcess {
   const deno = denoCommand();
   try {

@@ -16,6 +16,21 @@ export const STOP_STATUS: { readonly [K in StopSignal]: number } = { SIGINT: 130
  */
 const SAME_PRESS_MS = 300;
 
+/** How often it is looked whether the parent process is still there. */
+const PARENT_MS = 500;
+
+/** Calls `then` when the process that started this one has ended without it, until disposed. */
+export function onOrphaned(then: () => void): Disposable {
+  const parent = Deno.ppid;
+  const timer = setInterval(() => {
+    if (Deno.ppid === parent) return;
+    clearInterval(timer);
+    then();
+  }, PARENT_MS);
+  Deno.unrefTimer(timer);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
 /** Calls `first` when the program is asked to end, and `again` when it is asked once more, until disposed. */
 export function onStopSignals(
   first: (signal: StopSignal) => void,

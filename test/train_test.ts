@@ -1,21 +1,14 @@
 import assert from "node:assert/strict";
+import fc from "fast-check";
 import { join } from "node:path";
 import { parseLightning } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
-import { StoredTensor } from "../src/checkpoint/stored_tensor.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
 import type { TrainSettings } from "../src/config/settings.ts";
 import { train, type TrainResult } from "../src/train.ts";
 import { counters } from "../src/torch/scope.ts";
 import { writeCifar } from "./made_data.ts";
-
-type Line = Record<string, number>;
-
-function metrics(folder: string): Line[] {
-  return Deno.readTextFileSync(join(folder, "metrics.jsonl")).trim().split("\n").map((line) =>
-    JSON.parse(line)
-  );
-}
+import { assertSameState, type Line, metrics, plainMetrics } from "./run_files.ts";
 
 /** Settings of a run that is small in every respect. */
 function small(data: string, results: string, more: Record<string, unknown> = {}): TrainSettings {
@@ -45,25 +38,6 @@ function small(data: string, results: string, more: Record<string, unknown> = {}
 
 async function run(settings: TrainSettings, signal = new AbortController().signal): Promise<TrainResult> {
   return await train(settings, { signal });
-}
-
-/** Weights and the optimiser's state of two runs must agree to the bit. */
-function assertSameState(a: string, b: string): void {
-  using first = readCheckpoint(join(a, "last.ckpt")), second = readCheckpoint(join(b, "last.ckpt"));
-  const bytes = (root: unknown) => {
-    const { stateDict, optimizerStates, globalStep } = parseLightning(root);
-    return {
-      globalStep,
-      weights: [...stateDict].map(([name, stored]) => [name, stored.read()]),
-      optimizer: optimizerStates.map(({ state }) =>
-        [...state].map(([number, values]) => [
-          number,
-          [...values].map(([name, value]) => [name, value instanceof StoredTensor ? value.read() : value]),
-        ])
-      ),
-    };
-  };
-  assert.deepEqual(bytes(first.root), bytes(second.root));
 }
 
 Deno.test("train: writes what method.md lists, and frees what it used", async () => {
@@ -121,12 +95,54 @@ Deno.test("train: a run that was stopped and resumed equals one that was not, to
       assert.equal((await stopped).interrupted, true);
     }
     await run(small(folder.path, parts, { ...more, resume: true }));
-    const plain = (folder: string) =>
-      metrics(folder).map(({ time: _t, images_per_second: _i, data_waiting_share: _d, ...rest }) => rest);
-    assert.deepEqual(plain(parts), plain(whole));
+    assert.deepEqual(plainMetrics(parts), plainMetrics(whole));
     assertSameState(parts, whole);
   }
 });
+
+Deno.test("train: wherever it is stopped and whatever it learns with, it goes on to the same weights", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  const stop = fc.record({
+    at: fc.integer({ min: 0, max: 14 }),
+    how: fc.constantFrom("signal", "max_steps"),
+  });
+  let count = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.constantFrom("lars", "sgd", "adam"),
+      fc.constantFrom("fp32", "bf16"),
+      fc.constantFrom(0, 1, 2),
+      fc.array(stop, { minLength: 1, maxLength: 3 }),
+      async (optimizer, precision, save_every, stops) => {
+        const whole = join(folder.path, `whole${++count}`), parts = join(folder.path, `parts${count}`);
+        const more = { optimizer, precision, save_every, learning_rate: 0.01, resume: true };
+        await run(small(folder.path, whole, more));
+        // The ends of epochs, after 5 and 10 steps, are among them.
+        for (const { at, how } of stops.sort((a, b) => a.at - b.at)) {
+          if (how === "max_steps") {
+            await run(small(folder.path, parts, { ...more, max_steps: Math.max(at, 1) }));
+          } else {
+            const done = metricsOrNone(parts).at(-1)?.step ?? 0;
+            await train(small(folder.path, parts, more), { signal: abortedAfter(Math.max(at - done, 0)) });
+          }
+        }
+        await run(small(folder.path, parts, more));
+        const trained = (folder: string) => plainMetrics(folder).filter((line) => "train/loss" in line);
+        assert.deepEqual(trained(parts), trained(whole));
+        assertSameState(parts, whole);
+      },
+    ),
+    { numRuns: 6 },
+  );
+});
+
+function metricsOrNone(folder: string): Line[] {
+  try {
+    return metrics(folder);
+  } catch {
+    return [];
+  }
+}
 
 /** A signal that asks to stop after so many steps: a run looks at it before the first and after each. */
 function abortedAfter(steps: number): { readonly aborted: boolean } {

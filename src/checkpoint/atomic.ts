@@ -6,6 +6,7 @@
  */
 
 import { messageOf } from "../errors.ts";
+import { PIECE_BYTES } from "./zip_format.ts";
 
 /** The folder that a path is in, and its own name. */
 function splitPath(path: string): [folder: string, name: string] {
@@ -49,23 +50,51 @@ export function writeFully(file: Deno.FsFile, bytes: Uint8Array): void {
 }
 
 /**
- * Removes the temporary files that killed processes left beside `path`. Only for when no other process is writing
- * this file, for instance at the start of a run. Returns the names of what it removed.
+ * Gives a file a second name, at once, in place of what had that name; does nothing where there is no such file. Costs no
+ * space where links are possible.
  */
-export function removeLeftovers(path: string): string[] {
-  const [folder, name] = splitPath(path);
-  const isLeftover = (other: string) =>
-    other.startsWith(`${name}.tmp-`) && /^\d+$/.test(other.slice(name.length + 5));
+export function replaceByLink(from: string, to: string): void {
+  const temporary = temporaryPath(to);
+  removeIfThere(temporary);
+  try {
+    Deno.linkSync(from, temporary);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) copyAtomically(from, to, temporary);
+    return;
+  }
+  Deno.renameSync(temporary, to);
+  // Renaming does nothing where both are names of the same file already.
+  removeIfThere(temporary);
+}
+
+function copyAtomically(from: string, to: string, temporary: string): void {
+  using source = Deno.openSync(from, { read: true });
+  const buffer = new Uint8Array(PIECE_BYTES);
+  writeAtomically(to, (file) => {
+    for (let read; (read = source.readSync(buffer)) !== null;) writeFully(file, buffer.subarray(0, read));
+  }, temporary);
+}
+
+/**
+ * Removes the temporary files that killed processes left in a folder in place of files of certain names. Only for when no
+ * other process is writing those, for instance at the start of a run. Returns the names of what it removed.
+ */
+export function removeLeftovers(folder: string, isMeant: (name: string) => boolean): string[] {
+  const isLeftover = (name: string) => {
+    const parts = /^(.*)\.tmp-\d+$/.exec(name);
+    return parts !== null && isMeant(parts[1]);
+  };
   const leftovers = [...Deno.readDirSync(folder)].map((entry) => entry.name).filter(isLeftover);
   for (const leftover of leftovers) Deno.removeSync(`${folder}/${leftover}`);
   return leftovers;
 }
 
-function removeIfThere(path: string): void {
+/** Removes a file, without a word where it is not there or cannot be removed. */
+export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It was never made, or its folder is gone: nothing to clean up, and the first error is the one to report.
+    // It was never made, or its folder is gone: nothing to clean up, and an error before is the one to report.
   }
 }
 

@@ -26,7 +26,12 @@ export interface PyTorchFile extends Disposable {
   readonly form: "zip" | "legacy";
   /** The file's length. */
   readonly byteLength: number;
+  /** Reads every byte and compares all checksums, which the older form has none of; throws where one differs. */
+  verify(): void;
 }
+
+/** What the two forms are read differently. */
+type Contents = Pick<PyTorchFile, "root" | "metadata" | "verify">;
 
 /**
  * Opens a checkpoint: its structure is read at once, its tensors' bytes when asked for. Throws one sentence
@@ -36,7 +41,7 @@ export function readCheckpoint(path: string): PyTorchFile {
   const file = new ByteFile(path);
   try {
     const form = formOf(file);
-    const contents = form === "zip" ? readZipForm(file) : { root: readLegacy(file), metadata: new Map() };
+    const contents = form === "zip" ? readZipForm(file) : readLegacyForm(file);
     return { ...contents, form, byteLength: file.size, [Symbol.dispose]: () => file[Symbol.dispose]() };
   } catch (thrown) {
     file[Symbol.dispose]();
@@ -54,7 +59,11 @@ function formOf(file: ByteFile): PyTorchFile["form"] {
   throw new TypeError("it is neither a zip archive nor the older form of torch.save, so no PyTorch file");
 }
 
-function readZipForm(file: ByteFile): Pick<PyTorchFile, "root" | "metadata"> {
+function readLegacyForm(file: ByteFile): Contents {
+  return { root: readLegacy(file), metadata: new Map(), verify: () => {} };
+}
+
+function readZipForm(file: ByteFile): Contents {
   const entries = readZip(file);
   const prefix = findPrefix(entries);
   checkByteOrder(entries.get(`${prefix}byteorder`));
@@ -70,7 +79,8 @@ function readZipForm(file: ByteFile): Pick<PyTorchFile, "root" | "metadata"> {
   };
   const pickle = entries.get(`${prefix}data.pkl`)!.read();
   const root = unpickle(pickle, torchValues(file.size, openStorage)).value;
-  return { root, metadata: readMetadata(entries.get(prefix + METADATA_ENTRY)) };
+  const verify = () => entries.forEach((entry) => entry.verify());
+  return { root, metadata: readMetadata(entries.get(prefix + METADATA_ENTRY)), verify };
 }
 
 /** Only what {@linkcode writeCheckpoint} writes: an object of strings, of moderate length. */

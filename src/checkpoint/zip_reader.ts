@@ -54,6 +54,7 @@ export class ZipEntry implements Storage {
   #summed = 0;
   #crc = 0;
   #inflated: Uint8Array | undefined;
+  #hasInflated = false;
 
   /** Made by {@linkcode readZip} only. */
   constructor(file: ByteFile, entry: DirectoryEntry) {
@@ -101,6 +102,7 @@ export class ZipEntry implements Storage {
   /** Sums what has not been read yet, and throws where the entry is not what was written. */
   verify(): void {
     if (this.#entry.method === METHODS.deflated) {
+      if (!this.#hasInflated) this.#inflate();
       this.#inflated = undefined;
       return;
     }
@@ -153,6 +155,7 @@ export class ZipEntry implements Storage {
       );
     }
     this.#checkCrc(crc32(bytes));
+    this.#hasInflated = true;
     return bytes;
   }
 

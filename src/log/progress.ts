@@ -126,7 +126,13 @@ export class ProgressWriter {
 export function standardError(): ProgressOptions {
   const encoder = new TextEncoder(), isTerminal = Deno.stderr.isTerminal();
   return {
-    write: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+    write: (text) => {
+      try {
+        Deno.stderr.writeSync(encoder.encode(text));
+      } catch {
+        // Nobody reads any more, as where a terminal was closed: a run goes on all the same.
+      }
+    },
     columns: () => isTerminal ? consoleColumns() : undefined,
   };
 }

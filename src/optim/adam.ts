@@ -36,6 +36,11 @@ export class Adam extends Optimizer {
     super(groups, ["exp_avg", "exp_avg_sq"]);
   }
 
+  override forget(): void {
+    super.forget();
+    this.steps = 0;
+  }
+
   /** sqrt(1 - 0.999^t) and -lr / (1 - 0.9^t). */
   override advance(learningRate: number): readonly number[] {
     this.steps++;

@@ -83,11 +83,16 @@ export abstract class Optimizer implements Disposable {
     return { parameters, gradients, states };
   }
 
-  /** Frees what is remembered. */
-  [Symbol.dispose](): void {
+  /** Forgets all steps. */
+  forget(): void {
     for (const state of this.#states.values()) {
       for (const tensor of Object.values(state)) tensor[Symbol.dispose]();
     }
     this.#states.clear();
+  }
+
+  /** Frees what is remembered. */
+  [Symbol.dispose](): void {
+    this.forget();
   }
 }

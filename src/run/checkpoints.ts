@@ -4,14 +4,14 @@
  * @module
  */
 
-import { join } from "node:path";
-import { removeLeftovers } from "../checkpoint/atomic.ts";
+import { basename, dirname, join, resolve } from "node:path";
+import { removeIfThere, removeLeftovers, replaceByLink } from "../checkpoint/atomic.ts";
+import type { Plain } from "../checkpoint/lightning.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { ALONE } from "../distributed/peers.ts";
-import { messageOf } from "../errors.ts";
 import { Generator } from "../torch/random.ts";
 import { placeOf, type Plan } from "./plan.ts";
-import { continueRun, type RunState, saveRun, startFromWeights } from "./saved_run.ts";
+import { continueRun, faultOfFile, type RunState, saveRun, startFromWeights } from "./saved_run.ts";
 import { shareState } from "./shared_state.ts";
 import type { Learner } from "./step.ts";
 
@@ -19,8 +19,13 @@ import type { Learner } from "./step.ts";
 const LAST = "last.ckpt";
 /** The one with the lowest val/loss. */
 const BEST = "best.ckpt";
-/** Older ones. */
-const OLDER = /^step-(\d+)\.ckpt$/;
+/** Older ones, by the steps done. */
+const OLDER = /^step-\d+\.ckpt$/;
+/** Files of a run that are written beside and renamed. */
+const OWN = /^((last|best|step-\d+)\.ckpt|flags\.json|metrics\.jsonl)$/;
+
+/** Event files for TensorBoard. */
+const EVENTS = /^events\.out\.tfevents\./;
 
 /** Epochs between two looks at val/loss. */
 const BEST_EVERY_EPOCHS = 10;
@@ -39,6 +44,8 @@ export class Checkpoints {
   #savedSteps = -1;
   #savedPath = "";
   #savedAt = performance.now();
+  /** Damaged older checkpoints, which the first new one takes the place of. */
+  #damaged: readonly string[] = [];
 
   constructor(settings: TrainSettings, learner: Learner, plan: Plan) {
     this.#settings = settings;
@@ -54,18 +61,32 @@ export class Checkpoints {
   #load(): number {
     const { ckpt_path, resume, results_path, stop_gradient, reinitialize_supervised_head } = this.#settings;
     Deno.mkdirSync(results_path, { recursive: true });
-    for (const name of [LAST, BEST]) removeLeftovers(join(results_path, name));
-    if (resume) {
-      const found = this.#resume(results_path);
-      if (found !== null) return this.#continued(...found);
-      this.notes.push(`Nothing to resume in ${results_path}: starting from the beginning`);
-    }
+    removeLeftovers(results_path, (name) => OWN.test(name));
+    const earlier = checkpointsIn(results_path);
+    if (resume && earlier.length > 0) return this.#resume(earlier);
+    if (resume) this.notes.push(`Nothing to resume in ${results_path}: starting from the beginning`);
+    const folder = earlier.length > 0 ? this.#moveAside() : null;
     if (ckpt_path === "") return 0;
-    if (stop_gradient !== 2 && !reinitialize_supervised_head) {
-      return this.#continued(continueRun(ckpt_path, this.#learner), ckpt_path);
-    }
-    this.#startFromWeights(ckpt_path);
+    const isMoved = folder !== null && dirname(resolve(ckpt_path)) === resolve(results_path);
+    const path = isMoved ? join(folder, basename(ckpt_path)) : ckpt_path;
+    if (stop_gradient !== 2 && !reinitialize_supervised_head) return this.#continue(path);
+    this.#startFromWeights(path);
     return 0;
+  }
+
+  /** Makes room for a new run beside the files of an earlier one, and returns the folder that has those now. */
+  #moveAside(): string {
+    const { results_path } = this.#settings,
+      names = [...Deno.readDirSync(results_path)].map(({ name }) => name);
+    let count = 1;
+    while (names.includes(`earlier-${count}`)) count++;
+    const folder = join(results_path, `earlier-${count}`);
+    Deno.mkdirSync(folder);
+    for (const name of names) {
+      if (OWN.test(name) || EVENTS.test(name)) Deno.renameSync(join(results_path, name), join(folder, name));
+    }
+    this.notes.push(`Moved the files of an earlier run, which --resume would have continued, to ${folder}`);
+    return folder;
   }
 
   #startFromWeights(path: string): void {
@@ -80,27 +101,51 @@ export class Checkpoints {
     this.notes.push(`Took the weights of ${path}${without}; optimiser and epochs start anew`);
   }
 
-  #continued(state: RunState, path: string): number {
-    this.#bestScore = state.bestScore;
-    this.#savedSteps = state.steps;
-    this.#savedPath = path;
-    const place = placeOf(this.#plan, state.steps);
-    this.notes.push(`Continuing after step ${state.steps}, in epoch ${place.epoch + 1}`);
-    return state.steps;
+  #continue(path: string): number {
+    const saved = continueRun(path, this.#learner), steps = this.#adopt(saved, path);
+    const { totalSteps, stepsPerEpoch } = this.#plan;
+    this.notes.push(
+      steps < totalSteps
+        ? `Continuing after step ${steps}, in epoch ${placeOf(this.#plan, steps).epoch + 1}`
+        : `Nothing is left to train after step ${steps} of ${totalSteps}`,
+    );
+    if (steps !== saved.steps) {
+      this.notes.push(
+        `An epoch has ${stepsPerEpoch} steps now, not ${saved.stepsPerEpoch}: what was step ${saved.steps} is step ${steps}`,
+      );
+    }
+    const changes = changedSettings(saved.settings ?? {}, this.#settings);
+    if (changes !== "") this.notes.push(`Going on with other settings than before: ${changes}`);
+    return steps;
   }
 
-  /** Tries the checkpoints of a folder, the newest first. */
-  #resume(folder: string): [RunState, path: string] | null {
-    for (const name of [LAST, ...olderCheckpoints(folder).toReversed()]) {
-      const path = join(folder, name);
-      try {
-        return [continueRun(path, this.#learner), path];
-      } catch (error) {
-        if (error instanceof Error && error.cause instanceof Deno.errors.NotFound) continue;
-        this.notes.push(`Passing over ${path}: ${messageOf(error)}`);
+  /** Takes over where a run was, and returns its steps: as many as lead to the same place of the same epoch now. */
+  #adopt({ steps, stepsPerEpoch, bestScore }: RunState, path: string): number {
+    const own = this.#plan.stepsPerEpoch;
+    this.#bestScore = bestScore;
+    this.#savedSteps = Math.floor(steps * own / (stepsPerEpoch ?? own));
+    this.#savedPath = path;
+    return this.#savedSteps;
+  }
+
+  /** Tries the checkpoints of the folder, the newest first. One that is damaged changes nothing before it is noticed. */
+  #resume(names: readonly string[]): number {
+    const faults: string[] = [];
+    for (const name of names) {
+      const path = this.#path(name), fault = faultOfFile(path);
+      if (fault === null) {
+        this.notes.push(...faults.map((each) => `Passing over a checkpoint: ${each}`));
+        this.#damaged = names.slice(0, faults.length).filter((each) => OLDER.test(each));
+        return this.#continue(path);
       }
+      faults.push(fault);
     }
-    return null;
+    throw new Error(
+      `Cannot resume in ${this.#settings.results_path}: none of ${
+        names.join(", ")
+      } is whole. Remove them to start from ` +
+        `the beginning. About the newest: ${faults[0]}`,
+    );
   }
 
   /**
@@ -114,9 +159,7 @@ export class Checkpoints {
 
   #loadNewest(): number {
     if (this.#savedSteps < 0) throw new Error("there is no checkpoint to go back to; see --save_every");
-    const { steps, bestScore } = continueRun(this.#savedPath, this.#learner);
-    this.#bestScore = bestScore;
-    return steps;
+    return this.#adopt(continueRun(this.#savedPath, this.#learner), this.#savedPath);
   }
 
   /** Where the newest checkpoint is, in words. */
@@ -148,19 +191,21 @@ export class Checkpoints {
   /** Writes the newest checkpoint, unless it was written after this very step. */
   save(steps: number, learningRate: number): void {
     if (steps === this.#savedSteps || !this.#isFirst) return;
-    const { keep } = this.#settings;
-    if (keep > 1 && this.#savedSteps >= 0) {
+    const { keep, results_path } = this.#settings;
+    // It may have been removed meanwhile.
+    Deno.mkdirSync(results_path, { recursive: true });
+    if (keep > 1 && this.#savedPath === this.#path(LAST)) {
       replaceByLink(this.#path(LAST), this.#path(`step-${String(this.#savedSteps).padStart(8, "0")}.ckpt`));
     }
-    const { epoch } = placeOf(this.#plan, steps);
-    const state = { steps, epoch, bestScore: this.#bestScore };
+    const { epoch } = placeOf(this.#plan, steps), { stepsPerEpoch } = this.#plan;
+    const state = { steps, epoch, bestScore: this.#bestScore, stepsPerEpoch };
     saveRun(this.#path(LAST), this.#learner, this.#settings, state, learningRate);
     this.#savedSteps = steps;
     this.#savedPath = this.#path(LAST);
     this.#savedAt = performance.now();
-    for (const name of olderCheckpoints(this.#settings.results_path).slice(0, -(keep - 1) || undefined)) {
-      Deno.removeSync(this.#path(name));
-    }
+    const older = checkpointsIn(results_path).filter((name) => OLDER.test(name));
+    for (const name of [...this.#damaged, ...older.slice(keep - 1)]) removeIfThere(this.#path(name));
+    this.#damaged = [];
   }
 
   get #isFirst(): boolean {
@@ -172,19 +217,24 @@ export class Checkpoints {
   }
 }
 
-/** The names of a folder's older checkpoints, the oldest first. */
-function olderCheckpoints(folder: string): string[] {
-  return [...Deno.readDirSync(folder)].map((entry) => entry.name).filter((name) => OLDER.test(name)).sort();
+/** The names of a run's checkpoints in a folder, the newest first, and the best last. */
+function checkpointsIn(folder: string): string[] {
+  const names = [...Deno.readDirSync(folder)].map((entry) => entry.name);
+  const older = names.filter((name) => OLDER.test(name)).sort().reverse();
+  return [...names.filter((name) => name === LAST), ...older, ...names.filter((name) => name === BEST)];
 }
 
-/** Gives a file a second name, at once, in place of what had that name. Costs no space where links are possible. */
-function replaceByLink(from: string, to: string): void {
-  const temporary = `${to}.tmp-${Deno.pid}`;
-  try {
-    Deno.linkSync(from, temporary);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    Deno.copyFileSync(from, temporary);
-  }
-  Deno.renameSync(temporary, to);
+/** Settings that may change without changing what is learnt. */
+const IMMATERIAL = new Set(
+  ("data_dir download num_workers results_path ckpt_path comment resume save_every keep on_nan log_every max_steps " +
+    "fp32 gpus num_nodes").split(" "),
+);
+
+/** The flags that are others than before, with both values; empty if none are. */
+function changedSettings(before: Readonly<Record<string, Plain>>, now: TrainSettings): string {
+  const names = (Object.keys(now) as (keyof TrainSettings)[]).filter((name) => {
+    const isKnown = name in before && !IMMATERIAL.has(name);
+    return isKnown && JSON.stringify(before[name]) !== JSON.stringify(now[name]);
+  });
+  return names.map((name) => `--${name} ${now[name]} (was ${before[name]})`).join(", ");
 }

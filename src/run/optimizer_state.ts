@@ -5,6 +5,7 @@
  */
 
 import type { OptimizerState, Plain } from "../checkpoint/lightning.ts";
+import { printable } from "../checkpoint/printable.ts";
 import { StoredTensor, type TensorSource } from "../checkpoint/stored_tensor.ts";
 import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
 import { Adam } from "../optim/adam.ts";
@@ -52,12 +53,14 @@ function settingsOf(
 }
 
 /**
- * Takes over a saved state. Parameters without one (the reference does not save LARS's momentum) start afresh.
+ * Takes over a saved state, and nothing of what was before. Parameters without one (the reference does not save LARS's
+ * momentum) start afresh.
  *
  * @throws {RangeError} if the state belongs to another optimiser or to other parameters
  */
 export function loadOptimizer(optimizer: Optimizer, saved: readonly OptimizerState<StoredTensor>[]): void {
   const own = pytorchOptimizers(optimizer);
+  optimizer.forget();
   if (saved.length === 0) return;
   if (saved.length !== own.length) {
     throw new RangeError(
@@ -88,6 +91,15 @@ function loadParameter(
   values: ReadonlyMap<string, StoredTensor | number>,
   state: () => ReturnType<Optimizer["state"]>,
 ): void {
+  const names = [...values.keys()].filter((key) => key !== "step");
+  if (names.length > 0 && !optimizer.stateNames.some((key) => values.has(key))) {
+    throw new RangeError(
+      `Cannot continue: the checkpoint's optimiser remembers ${
+        names.map((key) => printable(key)).join(", ")
+      }, ` +
+        `these settings' ${optimizer.stateNames.join(", ")}; use the --optimizer that it was trained with`,
+    );
+  }
   for (const key of optimizer.stateNames) {
     const stored = values.get(key);
     if (!(stored instanceof StoredTensor)) continue;

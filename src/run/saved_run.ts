@@ -16,6 +16,7 @@ import { writeCheckpoint } from "../checkpoint/pytorch_writer.ts";
 import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
 import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
 import type { TrainSettings } from "../config/settings.ts";
+import { messageOf } from "../errors.ts";
 import type { Module } from "../nn/module.ts";
 import { loadOptimizer, saveOptimizer } from "./optimizer_state.ts";
 import type { Learner } from "./step.ts";
@@ -28,6 +29,14 @@ export interface RunState {
   readonly epoch: number;
   /** The lowest val/loss at which the best checkpoint was taken; null: none was yet. */
   readonly bestScore: number | null;
+  /** Steps of an epoch, which follow from the sizes of data set and batch; null in files of others. */
+  readonly stepsPerEpoch: number | null;
+}
+
+/** A run as a checkpoint has it. */
+export interface SavedRun extends RunState {
+  /** Its settings; null in files of others. */
+  readonly settings: Readonly<Record<string, Plain>> | null;
 }
 
 /** Writes a checkpoint in Lightning's layout, whole or not at all. */
@@ -50,24 +59,38 @@ export function saveRun(
     lrSchedulers: [{ last_epoch: state.steps, _step_count: state.steps + 1, _last_lr: [learningRate] }],
     ...(learner.scaler && { scaler: { ...learner.scaler.state() } }),
     callbacks: { ModelCheckpoint: { monitor: "val/loss", mode: "min", best_model_score: state.bestScore } },
-    stec: { best_score: state.bestScore, seed: settings.seed },
+    stec: { best_score: state.bestScore, seed: settings.seed, steps_per_epoch: state.stepsPerEpoch },
   };
   writeCheckpoint(path, lightningTree(checkpoint));
 }
 
 /** Goes on where a checkpoint was written: weights, optimiser, position, best score. */
-export function continueRun(path: string, learner: Learner): RunState {
+export function continueRun(path: string, learner: Learner): SavedRun {
   using file = readCheckpoint(path);
   const checkpoint = parseLightning(file.root);
   loadWeights(path, learner.model, checkpoint.stateDict);
   loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
   if (checkpoint.scaler !== undefined) learner.scaler?.load(checkpoint.scaler);
-  const best = checkpoint.stec?.best_score;
+  const numberOr = (value: Plain | undefined) => typeof value === "number" ? value : null;
   return {
     steps: checkpoint.globalStep,
     epoch: checkpoint.epoch,
-    bestScore: typeof best === "number" ? best : null,
+    bestScore: numberOr(checkpoint.stec?.best_score),
+    stepsPerEpoch: numberOr(checkpoint.stec?.steps_per_epoch),
+    settings: checkpoint.stec && checkpoint.hyperParameters,
   };
+}
+
+/** Why a checkpoint cannot be read to its last byte, in a sentence; null if it can. */
+export function faultOfFile(path: string): string | null {
+  try {
+    using file = readCheckpoint(path);
+    file.verify();
+    parseLightning(file.root);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
 }
 
 /**

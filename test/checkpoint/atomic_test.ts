@@ -83,7 +83,7 @@ Deno.test("atomic: what killed processes left is removed, and nothing else", () 
     for (const name of [...kept, "last.ckpt.tmp-12", "last.ckpt.tmp-99999"]) {
       Deno.writeTextFileSync(`${folder}/${name}`, "");
     }
-    assert.deepEqual(removeLeftovers(`${folder}/last.ckpt`).sort(), [
+    assert.deepEqual(removeLeftovers(folder, (name) => name === "last.ckpt").sort(), [
       "last.ckpt.tmp-12",
       "last.ckpt.tmp-99999",
     ]);

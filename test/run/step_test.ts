@@ -59,7 +59,8 @@ Deno.test("step: a checkpoint takes the gradient scaler along, and does without 
   const folder = Deno.makeTempDirSync();
   try {
     scope(() => {
-      const path = join(folder, "last.ckpt"), state = { steps: 1, epoch: 0, bestScore: null };
+      const path = join(folder, "last.ckpt"),
+        state = { steps: 1, epoch: 0, bestScore: null, stepsPerEpoch: 5 };
       const first = learner(new GradScaler("cpu")),
         second = learner(new GradScaler("cpu")),
         plain = learner();
