@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import sharp from "sharp";
 import { parseLightning } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
 import { parseCommandLine } from "../src/config/command_line.ts";
@@ -9,10 +10,12 @@ import { counters } from "../src/torch/scope.ts";
 import { train, type TrainResult } from "../src/train.ts";
 import {
   type MadeFolder,
+  madeJpeg,
   temporaryFolder,
   writeCifar,
   writeCifar100,
   writeImageNet,
+  writeJpegs,
   writeStl10,
 } from "./made_data.ts";
 
@@ -35,6 +38,10 @@ const COMMANDS = {
     "--dataset imagenet --data_dir D --arch resnet50 --temperature .1 --learning_rate 1.97 --manip_lambda .6 " +
     "--results_path R --use_solarization 1 --use_gaussian_blur 1 --batch_size 210 --gpus 8 --max_epochs 100",
 } as const;
+
+/** Any folder of images. */
+const FOLDER =
+  "--dataset folder --data_dir D --image_size 32 --arch resnet18 --manip_lambda 1. --results_path R";
 
 /** What makes a command small: these words come last, and the last value of a flag counts. */
 const SMALL =
@@ -118,6 +125,85 @@ Deno.test("reference commands: stl10's linear classifier learns from a checkpoin
   const written = JSON.parse(Deno.readTextFileSync(join(linear, "eval_results.json")));
   assert.equal(written["test/accuracy"], again.accuracy);
 });
+
+Deno.test("reference commands: the best checkpoint by val/loss is kept, looked at every ten epochs", async () => {
+  using data = MADE.cifar10();
+  using results = temporaryFolder();
+  await run(COMMANDS.cifar10, data.path, results.path, "--max_steps -1 --max_epochs 10 --batch_size 20");
+  const names = [...Deno.readDirSync(results.path)].map(({ name }) => name);
+  assert(names.includes("best.ckpt") && names.includes("last.ckpt"), names.join());
+  const validations = metrics(results.path).filter((line) => "val/loss" in line);
+  assert.deepEqual(validations.map(({ epoch }) => epoch), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+Deno.test("folder: images of a class each train like ImageNet's, with everything odd counted or skipped", async () => {
+  using data = temporaryFolder();
+  using results = temporaryFolder();
+  await writeJpegs(data.path, { apples: 22, pears: 14, empty: 0 });
+  const apple = (i: number) => join(data.path, "apples", `${String(i).padStart(4, "0")}.JPEG`);
+  Deno.writeFileSync(apple(9), await madeJpeg(1, 1, 1));
+  Deno.writeFileSync(apple(10), await madeJpeg(20_000, 2, 2));
+  Deno.writeFileSync(apple(0), await hugeJpeg());
+  Deno.copyFileSync(apple(0), apple(11));
+  Deno.writeTextFileSync(apple(12), "This is no image.\n");
+  Deno.truncateSync(apple(13), 200);
+  Deno.symlinkSync("..", join(data.path, "pears", "up"));
+  Deno.symlinkSync(".", join(data.path, "loop"));
+  const said: string[] = [];
+  const result = await listening(said, () => run(FOLDER, data.path, results.path, "--max_steps 8"));
+  // Of 22 and 14 images 3 and 2 are held out, and one of them is too large to be looked at as a whole.
+  assert.deepEqual([result.steps, result.test?.count], [8, 4]);
+  const lines = metrics(results.path).filter((line) => "train/loss" in line);
+  assert.equal(lines.filter((line) => Number.isFinite(line["train/supervised_loss"])).length, 8);
+  const text = said.join("");
+  assert.match(text, /^There are no images in the class folder .*\/empty\.$/m);
+  assert.match(text, /^Left out is the folder .*\/loop: it is a link back to /m);
+  assert.match(text, /: 1 that are no image files, the first is pears\/up\.$/m);
+  assert.match(
+    text,
+    /^Held out for validation is a tenth in 2 of 2 classes, which have fewer than 500 images\.$/m,
+  );
+  assert.match(
+    text,
+    /0000\.JPEG: it has 92 megapixels to decode, at most 89 are; it is left out \(1 so far\)$/m,
+  );
+  assert.match(text, /0012\.JPEG: .*unsupported image format; another image takes its place \(\d so far\)$/m);
+  assert.match(text, /0013\.JPEG: .*; another image takes its place \(\d so far\)$/m);
+  assert(!/00(09|10|11)\.JPEG/.test(text), "small, long and large images have views like others");
+});
+
+Deno.test("folder: images without classes train without a probe, and nothing is tested", async () => {
+  using data = temporaryFolder();
+  using results = temporaryFolder();
+  await writeJpegs(data.path, { ".": 20 });
+  const result = await run(FOLDER, data.path, results.path);
+  assert.deepEqual([result.steps, result.test], [3, null]);
+  const lines = metrics(results.path);
+  assert(!lines.some((line) => Object.keys(line).some((name) => /supervised|test/.test(name))));
+  assert.equal(lines.filter((line) => Number.isFinite(line["train/manip_loss"])).length, 3);
+  const linear = "--stop_gradient 2 --ckpt_path " + join(results.path, "last.ckpt");
+  await assert.rejects(
+    run(FOLDER, data.path, results.path, linear),
+    /^Error: Cannot train the supervised head alone on .*: its images have no labels$/,
+  );
+});
+
+/** 20,000 x 4,600 pixels of one colour. */
+async function hugeJpeg(): Promise<Uint8Array> {
+  const create = { width: 20_000, height: 4_600, channels: 3 as const, background: "red" };
+  return await sharp({ create, limitInputPixels: false }).jpeg().toBuffer();
+}
+
+/** Collects what is written to standard error meanwhile. */
+async function listening<T>(said: string[], work: () => Promise<T>): Promise<T> {
+  const { writeSync } = Deno.stderr, decoder = new TextDecoder();
+  Deno.stderr.writeSync = (bytes) => (said.push(decoder.decode(bytes)), bytes.length);
+  try {
+    return await work();
+  } finally {
+    Deno.stderr.writeSync = writeSync;
+  }
+}
 
 /** The bytes of a checkpoint's weights. */
 function weights(folder: string, prefix: string): [string, unknown][] {

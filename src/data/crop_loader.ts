@@ -40,7 +40,7 @@ export interface Crops {
 export class CropLoader {
   readonly #files: ImageFiles;
   readonly #size: number;
-  readonly #pool: DecodePool;
+  readonly #pool: Pick<DecodePool, "run">;
   readonly #notes: string[];
   readonly #failed = new Map<number, string>();
   #stop: Error | null = null;
@@ -52,7 +52,7 @@ export class CropLoader {
    * @param size S, height and width of the crops
    * @param notes receives a sentence on each file that cannot be decoded
    */
-  constructor(files: ImageFiles, size: number, pool: DecodePool, notes: string[]) {
+  constructor(files: ImageFiles, size: number, pool: Pick<DecodePool, "run">, notes: string[]) {
     this.#files = files;
     this.#size = size;
     this.#pool = pool;

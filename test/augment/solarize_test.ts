@@ -1,7 +1,7 @@
 import { solarize } from "../../src/augment/solarize.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
-import { assertClose, assertNoLeak, goldenFile } from "../golden.ts";
+import { assertClose, assertNoLeak, goldenFile, img } from "../golden.ts";
 
 Deno.test("golden: solarisation is the reference's, exactly", () => {
   scope(() => {
@@ -9,6 +9,16 @@ Deno.test("golden: solarisation is the reference's, exactly", () => {
     assertClose(solarize(golden.get("images")!), golden.get("solarized")!, { what: "solarized" });
   });
 });
+
+for (const size of [32, 96, 224]) {
+  Deno.test(`solarize: every pixel is its formula's, at ${size} x ${size}`, () => {
+    scope(() => {
+      const images = img(`solarize ${size}`, [2, 3, size, size]), values = images.toNumbers();
+      const expected = values.map((value) => value >= 0.5 ? 1 - value : value);
+      assertClose(solarize(images), tensor(expected, { dtype: "float64" }).reshape(...images.shape));
+    });
+  });
+}
 
 Deno.test("solarize: a half is already bright", () => {
   scope(() => {

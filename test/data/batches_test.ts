@@ -1,41 +1,110 @@
 import assert from "node:assert/strict";
-import { type BatchSourceOptions, MemoryBatches } from "../../src/data/batches.ts";
+import { makeFirstViews } from "../../src/augment/views.ts";
+import { drawViews, equalSizes } from "../../src/augment/parameters.ts";
+import { type BatchImages, type BatchSourceOptions, MemoryBatches } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
+import { epochOrder } from "../../src/data/order.ts";
+import { Random } from "../../src/random.ts";
+import { borrowTypedArray, fromTypedArray } from "../../src/torch/create.ts";
 import type { Batch } from "../../src/ssl/stec.ts";
-import { scope } from "../../src/torch/scope.ts";
+import { counters, scope } from "../../src/torch/scope.ts";
 import { assertClose } from "../golden.ts";
+
+const SIZE = 8, BYTES = 3 * SIZE * SIZE;
 
 const OPTIONS: BatchSourceOptions = {
   views: {
-    size: 8,
-    jitterStrength: 0.5,
-    pColorJitter: 0.8,
-    pGrayscale: 0.2,
-    useGaussianBlur: false,
-    useSolarization: true,
+    ...{ size: SIZE, jitterStrength: 1, pColorJitter: 0.8, pGrayscale: 0.2 },
+    ...{ useGaussianBlur: false, useSolarization: false },
   },
-  batchSize: 4,
-  seed: 3,
-  device: "cpu",
-  rank: 0,
-  processes: 1,
+  ...{ batchSize: 4, seed: 5, device: "cpu", rank: 0, processes: 1 },
 };
 
-function madeImages(count: number): ImageDataset {
+/** Random images; labelled ones carry their own number as label. */
+function made(count: number, labelled: boolean): ImageDataset {
+  const random = new Random(count);
   return {
-    name: "made-up images",
-    split: "train",
-    images: Uint8Array.from({ length: count * 3 * 10 * 12 }, (_, i) => Math.imul(i, 0x9e3779b1) >>> 24),
-    labels: Int32Array.from({ length: count }, (_, i) => i % 3),
-    classes: ["a", "b", "c"],
-    count,
-    height: 10,
-    width: 12,
+    ...{ name: "made", split: "train", count, height: SIZE, width: SIZE },
+    images: Uint8Array.from({ length: count * BYTES }, () => random.uint32()),
+    labels: labelled ? Int32Array.from({ length: count }, (_, i) => i) : undefined,
+    classes: Array.from({ length: count }, (_, i) => `${i}`),
   };
 }
 
+const UNLABELLED = made(13, false), LABELLED = made(5, true);
+const STL10: BatchImages = { pairs: UNLABELLED, labelled: LABELLED, count: 13 };
+const LINEAR: BatchImages = { pairs: null, labelled: LABELLED, count: 13 };
+
+/** A batch's tensors as numbers. */
+async function numbersOf(images: BatchImages, epoch: number, step: number, more = {}) {
+  await using source = new MemoryBatches(images, { ...OPTIONS, ...more });
+  const prepared = await source.prepare({ epoch, step });
+  return scope(() => {
+    const batch = prepared.toBatch();
+    const numbers = (labelled: { views: { toNumbers(): number[] }; labels: { toNumbers(): number[] } }) => ({
+      views: labelled.views.toNumbers(),
+      labels: labelled.labels.toNumbers(),
+    });
+    if (!("manipulation" in batch)) return { pairs: null, labels: null, labelled: numbers(batch) };
+    return {
+      pairs: batch.views.toNumbers(),
+      labels: batch.labels?.toNumbers() ?? null,
+      labelled: batch.labelled ? numbers(batch.labelled) : null,
+    };
+  });
+}
+
+Deno.test("batches: beside unlabelled images stand labelled ones, whose numbers are theirs modulo how many there are", async () => {
+  const before = counters();
+  for (const epoch of [0, 1]) {
+    const seen: number[] = [];
+    for (const step of [0, 1, 2]) {
+      const { pairs, labels, labelled } = await numbersOf(STL10, epoch, step);
+      const picked = [...epochOrder(13, 5, epoch).slice(4 * step, 4 * step + 4)];
+      assert.deepEqual([pairs!.length, labels], [8 * BYTES, null]);
+      assert.deepEqual(labelled!.labels, picked.map((number) => number % 5));
+      seen.push(...labelled!.labels);
+    }
+    assert.equal(new Set(seen).size, 5, "all of them");
+  }
+  assert.deepEqual(counters(), before);
+});
+
+Deno.test("batches: a labelled image has one view, drawn apart from the pairs'", async () => {
+  const { labelled } = await numbersOf(STL10, 2, 1);
+  const expected = scope(() => {
+    const parameters = drawViews(OPTIONS.views, equalSizes(4, SIZE, SIZE), {
+      ...{ seed: 5, epoch: 2, step: 1 },
+      first: 4,
+    });
+    const images = borrowTypedArray(LABELLED.images, [5, 3, SIZE, SIZE]);
+    const rows = fromTypedArray(Int32Array.from(labelled!.labels));
+    return makeFirstViews(images, parameters, SIZE, rows).toNumbers();
+  });
+  assert.deepEqual(labelled!.views, expected);
+});
+
+Deno.test("batches: linear evaluation has the same labelled views and nothing else", async () => {
+  for (const step of [0, 2]) {
+    const { labelled } = await numbersOf(STL10, 0, step), linear = await numbersOf(LINEAR, 0, step);
+    assert.deepEqual(linear, { pairs: null, labels: null, labelled });
+  }
+});
+
+Deno.test("batches: two processes share the batch that one would have", async () => {
+  const whole = await numbersOf(STL10, 0, 1);
+  const parts = await Promise.all(
+    [0, 1].map((rank) => numbersOf(STL10, 0, 1, { batchSize: 2, rank, processes: 2 })),
+  );
+  const { labelled } = whole, joined = parts.map((part) => part.labelled!);
+  assert.deepEqual(joined.flatMap(({ labels }) => labels), labelled!.labels);
+  assert.deepEqual(joined.flatMap(({ views }) => views), labelled!.views);
+  const view = BYTES * 2, halves = (part: { pairs: number[] | null }) => part.pairs!.slice(0, view);
+  assert.deepEqual(parts.flatMap(halves), whole.pairs!.slice(0, 2 * view));
+});
+
 Deno.test("batches in memory: the same whether the images lie on the device or each batch is sent", async () => {
-  const pairs = madeImages(9), labelled = madeImages(5), images = { pairs, labelled, count: 9 };
+  const pairs = made(9, true), labelled = made(5, true), images = { pairs, labelled, count: 9 };
   await using there = new MemoryBatches(images, OPTIONS);
   await using sent = new MemoryBatches(images, OPTIONS, 0);
   // Room for the labelled images alone.
