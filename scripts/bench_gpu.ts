@@ -1,10 +1,11 @@
 // deno-lint-ignore-file no-console -- a script that prints its results
 /**
- * Training on a GPU beside PyTorch, eager and compiled: ResNet-18 with the CIFAR stem, bfloat16, channels last, in turn
- * in one run. What is measured here includes the data path, from a data set in memory to views; PyTorch's views are made
- * before. Prints images a second (an image is two views), the peak of memory and how busy the GPU was.
+ * Training on a GPU beside PyTorch, eager and compiled: ResNet-18 with the CIFAR stem, bfloat16, channels last, each in a
+ * process of its own, in turn, in one run. What is measured here includes the data path, from a data set in memory to views;
+ * PyTorch's views are made before. Prints images a second (an image is two views), the peak of memory and how busy the GPU
+ * was.
  *
- *     deno run -A scripts/bench_gpu.ts [--python python3] [--batch 1024] [--steps 50] [--rounds 5] [--gpus 1]
+ *     deno run -A scripts/bench_gpu.ts [--python python3] [--batch 1024] [--steps 200] [--rounds 5] [--gpus 1]
  *
  * @module
  */
@@ -15,6 +16,7 @@ import { parseArgs } from "node:util";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { MemoryBatches } from "../src/data/batches.ts";
 import { buildModel, buildOptimizer, objectiveOf } from "../src/run/build.ts";
+import { replayedSteps } from "../src/run/graph_step.ts";
 import { LAYOUT, resolveDevice } from "../src/run/machine.ts";
 import { type Learner, trainStep } from "../src/run/step.ts";
 import { cudaMemory, describeCudaDevice, gpuNumber, resetCudaPeak, synchronize } from "../src/torch/cuda.ts";
@@ -24,20 +26,23 @@ const { values } = parseArgs({
   options: {
     python: { type: "string", default: "python3" },
     batch: { type: "string", default: "1024" },
-    steps: { type: "string", default: "50" },
+    steps: { type: "string", default: "200" },
     rounds: { type: "string", default: "5" },
     gpus: { type: "string", default: "1" },
+    // What the program starts itself with: to train as one of the peers, in a process of its own.
+    own: { type: "string" },
   },
 });
 const batch = Number(values.batch), steps = Number(values.steps), rounds = Number(values.rounds);
 const device = resolveDevice(Number(values.gpus)), onGpu = gpuNumber(device) !== null;
-const WARM_UP = 3;
+/** Enough for cuDNN to choose and for a step to be compiled or recorded. */
+const WARM_UP = 5;
 
 /** Some steps: their milliseconds, and the peak of memory in bytes. */
 type Measured = readonly [milliseconds: number, peak: number];
 type Runner = (steps: number) => Promise<Measured>;
 
-function own(): Runner {
+function own(recorded: boolean): Runner {
   const settings = resolveTrain({
     dataset: "cifar10",
     arch: "resnet18",
@@ -75,18 +80,20 @@ function own(): Runner {
     processes: 1,
   });
   const model = buildModel(settings, 10, 0).to({ device, memoryFormat: LAYOUT });
-  const learner: Learner = {
+  const plain: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
     objective: objectiveOf(settings),
     device,
     precision: "bfloat16",
   };
+  const learner = recorded ? { ...plain, graph: replayedSteps(plain) } : plain;
   const perEpoch = Math.floor(count / batch);
   let done = 0;
   return async (steps) => {
     synchronize(device);
-    if (onGpu) resetCudaPeak(device);
+    // What a recording needs it has taken before.
+    if (onGpu && !recorded) resetCudaPeak(device);
     const start = performance.now();
     for (let i = 0; i < steps; i++, done++) {
       const prepared = await source.prepare({ epoch: Math.floor(done / perEpoch), step: done % perEpoch });
@@ -97,37 +104,45 @@ function own(): Runner {
   };
 }
 
-async function peer(mode: "eager" | "compile"): Promise<{ run: Runner; end: () => void }> {
-  const script = new URL("./bench_gpu_peer.py", import.meta.url).pathname;
-  const child = new Deno.Command(values.python, {
-    args: ["-W", "ignore", script, values.batch, mode, device],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
+/** Trains as many steps as each line of standard input asks for, and answers as bench_gpu_peer.py does. */
+async function serve(runner: Runner): Promise<void> {
+  console.log("ready");
+  for await (const line of createInterface({ input: Readable.fromWeb(Deno.stdin.readable) })) {
+    console.log((await runner(Number(line))).join(" "));
+  }
+}
+
+interface Peer extends Disposable {
+  readonly name: string;
+  readonly run: Runner;
+}
+
+async function peer(name: string, program: string, args: string[]): Promise<Peer> {
+  const child = new Deno.Command(program, { args, stdin: "piped", stdout: "piped" }).spawn();
   const lines = createInterface({ input: Readable.fromWeb(child.stdout) })[Symbol.asyncIterator]();
   const requests = child.stdin.getWriter();
-  const ready: string = (await lines.next()).value ?? "";
-  if (!ready.startsWith("ready")) throw new Error(`Cannot start the PyTorch peer with ${values.python}`);
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${name} has ended (${program}): see its words above`);
+    return value as string;
+  };
+  await answer();
   return {
+    name,
     async run(steps) {
       await requests.write(new TextEncoder().encode(`${steps}\n`));
-      const answer: string = (await lines.next()).value ?? "";
-      const [milliseconds, peak] = answer.split(" ").map(Number);
-      if (!Number.isFinite(milliseconds)) {
-        throw new Error(`PyTorch (${mode}) has failed: see its words above`);
-      }
+      const [milliseconds, peak] = (await answer()).split(" ").map(Number);
       return [milliseconds, peak];
     },
-    end: () => void requests.close(),
+    [Symbol.dispose]: () => void requests.close().catch(() => {}),
   };
 }
 
 /** The share of the time that the GPU was busy while `body` ran, in percent, by nvidia-smi; NaN where it cannot tell. */
 async function busyDuring<T>(body: () => Promise<T>): Promise<[T, number]> {
-  if (!onGpu) return [await body(), NaN];
-  const args = ["-i", `${gpuNumber(device)}`, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"];
-  const watcher = new Deno.Command("nvidia-smi", { args: [...args, "-lms", "200"], stdout: "piped" }).spawn();
+  const watcher = watch();
   const result = await body();
+  if (watcher === null) return [result, NaN];
   watcher.kill("SIGTERM");
   const text = new TextDecoder().decode((await watcher.output()).stdout);
   // The first and the last look reach beyond what was measured.
@@ -135,46 +150,81 @@ async function busyDuring<T>(body: () => Promise<T>): Promise<[T, number]> {
   return [result, shares.reduce((sum, share) => sum + share, 0) / shares.length];
 }
 
+function watch(): Deno.ChildProcess | null {
+  if (!onGpu) return null;
+  const args = ["-i", `${gpuNumber(device)}`, "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"];
+  try {
+    return new Deno.Command("nvidia-smi", { args: [...args, "-lms", "100"], stdout: "piped" }).spawn();
+  } catch {
+    return null;
+  }
+}
+
 function median(numbers: readonly number[]): number {
   return numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 }
 
-const eager = await peer("eager"), compiled = await peer("compile");
-const runners: Record<string, Runner> = {
-  "S-TEC, data path included": own(),
-  "PyTorch, eager": eager.run,
-  "PyTorch, torch.compile": compiled.run,
-};
-const found = Object.keys(runners).map((name) => ({
-  name,
-  times: [] as number[],
-  peak: 0,
-  busy: [] as number[],
-}));
-for (const { name } of found) await runners[name](WARM_UP);
-for (let round = 0; round < rounds; round++) {
-  for (const entry of found) {
-    const [[milliseconds, peak], busy] = await busyDuring(() => runners[entry.name](steps));
-    entry.times.push(milliseconds / steps);
-    entry.busy.push(busy);
-    entry.peak = Math.max(entry.peak, peak);
+async function startPeers(): Promise<Peer[]> {
+  const script = (name: string) => new URL(`./${name}`, import.meta.url).pathname;
+  const ours = (kind: string) => {
+    const own = ["run", "-A", "--no-check", script("bench_gpu.ts"), "--own", kind];
+    return peer(`S-TEC, ${kind}`, Deno.execPath(), [...own, "--batch", values.batch, "--gpus", values.gpus]);
+  };
+  const theirs = (name: string, mode: string) =>
+    peer(`PyTorch, ${name}`, values.python, [
+      "-W",
+      "ignore",
+      script("bench_gpu_peer.py"),
+      values.batch,
+      mode,
+      device,
+    ]);
+  const peers = [await ours("plain")];
+  if (onGpu) peers.push(await ours("--cuda_graph"));
+  return [...peers, await theirs("eager", "eager"), await theirs("torch.compile", "compile")];
+}
+
+async function compare(): Promise<void> {
+  const peers = await startPeers();
+  const found = peers.map(({ name, run }) => ({
+    name,
+    run,
+    times: [] as number[],
+    peak: 0,
+    busy: [] as number[],
+  }));
+  for (const { run } of found) await run(WARM_UP);
+  for (let round = 0; round < rounds; round++) {
+    for (const entry of found) {
+      const [[milliseconds, peak], busy] = await busyDuring(() => entry.run(steps));
+      entry.times.push(milliseconds / steps);
+      entry.busy.push(busy);
+      entry.peak = Math.max(entry.peak, peak);
+    }
+  }
+  for (const peer of peers) peer[Symbol.dispose]();
+
+  const name = onGpu ? describeCudaDevice(device).name : "the CPU";
+  console.log(
+    `ResNet-18, CIFAR stem, batch ${batch}, bfloat16 on ${name}, libtorch ${describeLibrary().version}: ` +
+      `medians of ${rounds} rounds of ${steps} steps in turn; S-TEC with its data path, PyTorch without`,
+  );
+  console.log(`${"".padEnd(24)}images/s   ms/step  peak GiB    busy %`);
+  for (const { name, times, peak, busy } of found) {
+    const time = median(times);
+    const cells = [(batch / time * 1000).toFixed(0), time.toFixed(2), (peak / 2 ** 30).toFixed(2)];
+    console.log(
+      name.padEnd(24) + [...cells, median(busy).toFixed(0)].map((cell) => cell.padStart(8)).join("  "),
+    );
+  }
+  const best = (whose: string) =>
+    Math.max(...found.filter(({ name }) => name.startsWith(whose)).map(({ times }) => 1 / median(times)));
+  const better = best("PyTorch");
+  console.log(`plain to the better of PyTorch's: ${(1 / median(found[0].times) / better).toFixed(3)}`);
+  if (onGpu) {
+    console.log(`the better of ours to the better of PyTorch's: ${(best("S-TEC") / better).toFixed(3)}`);
   }
 }
-eager.end();
-compiled.end();
 
-const name = onGpu ? describeCudaDevice(device).name : "the CPU";
-console.log(
-  `ResNet-18, CIFAR stem, batch ${batch}, bfloat16 on ${name}, libtorch ${describeLibrary().version}: ` +
-    `medians of ${rounds} rounds of ${steps} steps in turn`,
-);
-console.log(`${"".padEnd(28)}images/s   ms/step   peak GiB   busy %`);
-for (const { name, times, peak, busy } of found) {
-  const time = median(times);
-  const cells = [(batch / time * 1000).toFixed(0), time.toFixed(2), (peak / 2 ** 30).toFixed(2)];
-  console.log(
-    name.padEnd(28) + [...cells, median(busy).toFixed(0)].map((cell) => cell.padStart(8)).join("  "),
-  );
-}
-const [ours, ...theirs] = found.map(({ times }) => 1 / median(times));
-console.log(`ratio to the better of PyTorch's: ${(ours / Math.max(...theirs)).toFixed(3)}`);
+if (values.own === undefined) await compare();
+else await serve(own(values.own === "--cuda_graph"));

@@ -9,7 +9,7 @@ import {
   resetCudaPeak,
   synchronize,
 } from "../../src/torch/cuda.ts";
-import { gpuTest, hasGpu } from "./gpu.ts";
+import { hardwareTest, hasGpu } from "./gpu.ts";
 
 Deno.test("devices: a machine without a GPU has none, and waiting for its CPU is no error", () => {
   assert.equal(cudaDeviceCount() > 0, hasGpu);
@@ -17,7 +17,7 @@ Deno.test("devices: a machine without a GPU has none, and waiting for its CPU is
   assert.throws(() => cudaMemory("cpu"), /^RangeError: Cannot use cpu as a GPU: wanted cuda or cuda:N$/);
 });
 
-gpuTest("devices: a GPU says what it is", (device) => {
+hardwareTest("devices: a GPU says what it is", (device) => {
   const { name, capability, memory, multiprocessors, bfloat16 } = describeCudaDevice(device);
   assert.ok(name.length > 0 && memory > 2 ** 30 && multiprocessors > 0);
   assert.equal(bfloat16, capability[0] >= 8);
@@ -25,7 +25,7 @@ gpuTest("devices: a GPU says what it is", (device) => {
   assert.throws(() => describeCudaDevice(none), new RegExp(`there is no GPU ${gpuNumber(none)}`));
 });
 
-gpuTest("devices: memory is counted, its peak until it is reset", (device) => {
+hardwareTest("devices: memory is counted, its peak until it is reset", (device) => {
   synchronize(device);
   emptyCudaCache();
   resetCudaPeak(device);

@@ -18,3 +18,9 @@ export function gpuTest(name: string, body: (device: string) => void): void {
   if (device !== null) Deno.test(name, () => body(device));
   else Deno.test.ignore(`${name} (skipped: no GPU)`, () => {});
 }
+
+/** A test of the GPU itself, for which no CPU can stand in. */
+export function hardwareTest(name: string, body: (device: string) => void): void {
+  if (hasGpu || device === null) gpuTest(name, body);
+  else Deno.test.ignore(`${name} (skipped: no CPU can do that)`, () => {});
+}

@@ -7,31 +7,12 @@ import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts"
 import { GraphStep, replayedSteps } from "../../src/run/graph_step.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
 import { tensor } from "../../src/torch/create.ts";
-import type { Recorder } from "../../src/torch/cuda_graph.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose, assertNoLeak, img, unit } from "../golden.ts";
+import { FakeRecorder } from "./fake_recorder.ts";
 
 /** Rounding differs, and a network of so few values magnifies it a thousandfold with every other step. */
 const ROUNDING = { rtol: 1e-6, atol: 1e-9 };
-
-/** Records on the CPU: keeps the body and runs it again. What it computes may depend on nothing but memory. */
-class FakeRecorder implements Recorder {
-  recordings = 0;
-  replays = 0;
-  #body: (() => void) | undefined;
-
-  record(body: () => void): void {
-    this.recordings++;
-    this.#body = body;
-  }
-  replay(): void {
-    this.replays++;
-    this.#body!();
-  }
-  [Symbol.dispose](): void {
-    this.#body = undefined;
-  }
-}
 
 function learner(optimizer: OptimizerName): Learner {
   const settings = resolveTrain({
