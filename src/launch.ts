@@ -50,7 +50,8 @@ function start({ script, args, permissions, environment }: Program): Deno.ChildP
   const deno = denoCommand();
   try {
     return new Deno.Command(deno, {
-      args: ["run", ...permissions, script, ...args],
+      // An executable that `deno compile` has made has one script, and its permissions are built in.
+      args: Deno.build.standalone ? [...args] : ["run", ...permissions, script, ...args],
       env: { ...environment, [LAUNCHED]: "1" },
       stdin: "inherit",
       stdout: "inherit",
@@ -62,9 +63,12 @@ function start({ script, args, permissions, environment }: Program): Deno.ChildP
   }
 }
 
-/** This executable where running it is permitted. The tasks permit `deno` as PATH finds it, mostly a link to it. */
+/**
+ * This executable where running it is permitted. The tasks permit `deno` as PATH finds it, mostly a link to it. The
+ * start-up of the one file that holds all names it, for where /proc is missing Deno does not know its own path.
+ */
 export function denoCommand(): string {
-  const own = Deno.execPath();
+  const own = Deno.env.get("STEC_DENO") ?? Deno.execPath();
   return Deno.permissions.querySync({ name: "run", command: own }).state === "granted" ? own : "deno";
 }
 
