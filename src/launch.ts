@@ -63,12 +63,9 @@ function start({ script, args, permissions, environment }: Program): Deno.ChildP
   }
 }
 
-/**
- * This executable where running it is permitted. The tasks permit `deno` as PATH finds it, mostly a link to it. The
- * start-up of the one file that holds all names it, for where /proc is missing Deno does not know its own path.
- */
+/** This executable where running it is permitted. The tasks permit `deno` as PATH finds it, mostly a link to it. */
 export function denoCommand(): string {
-  const own = Deno.env.get("STEC_DENO") ?? Deno.execPath();
+  const own = Deno.execPath();
   return Deno.permissions.querySync({ name: "run", command: own }).state === "granted" ? own : "deno";
 }
 

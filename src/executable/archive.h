@@ -12,7 +12,6 @@
 
 #pragma once
 
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <zstd.h>
 
@@ -96,11 +95,10 @@ class Archive {
   }
 
   void map_own_file() {
-    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    // Where /proc is not mounted, the path by which it was started is known all the same.
-    if (fd < 0) fd = open(reinterpret_cast<const char*>(getauxval(AT_EXECFN)), O_RDONLY | O_CLOEXEC);
+    const int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) fail_errno("Cannot open /proc/self/exe", "Deno needs /proc, too: mount it");
     struct stat info;
-    if (fd < 0 || fstat(fd, &info) != 0) fail_errno("Cannot read the executable's own file");
+    if (fstat(fd, &info) != 0) fail_errno("Cannot read the executable's own file");
     length_ = info.st_size;
     void* mapped = mmap(nullptr, length_, PROT_READ, MAP_PRIVATE, fd, 0);
     if (mapped == MAP_FAILED) fail_errno("Cannot read the executable's own file");

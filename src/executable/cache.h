@@ -15,6 +15,9 @@ namespace stec {
 inline const string kAnother = "set STEC_CACHE to another folder";
 inline const string kWritable = "set STEC_CACHE to a folder that can be written";
 
+/// Where Deno keeps what it has translated.
+inline const string kTranslated = "deno_dir";
+
 inline volatile sig_atomic_t caught = 0;
 
 inline string variable(const char* name) {
@@ -71,6 +74,13 @@ inline State inspect(const Archive& archive, const string& folder, string& reaso
   if (lstat(folder.c_str(), &info) != 0) return State::incomplete;
   if (!S_ISDIR(info.st_mode)) reason = "Cannot use " + folder + ": it is not a folder; " + kAnother;
   if (reason.empty()) reason = distrust(folder, info, true);
+  const string translated = folder + "/" + kTranslated;
+  if (reason.empty() && lstat(translated.c_str(), &info) == 0) {
+    reason = distrust(translated, info, true);
+    if (reason.empty() && (info.st_mode & 077)) {
+      reason = "Cannot use " + translated + ": other users may look into it; run `chmod go=` on it or " + kAnother;
+    }
+  }
   bool whole = true;
   for (const File& file : archive.files) {
     if (!reason.empty()) return State::unsafe;
@@ -131,6 +141,9 @@ class Writer {
 inline void fill(const Archive& archive, const string& folder) {
   unfinished = folder + "." + std::to_string(getpid());
   if (mkdir(unfinished.c_str(), 0755) != 0) fail_errno("Cannot make the folder " + unfinished, kWritable);
+  // Deno keeps code here that it has translated, in folders that others may write to where the user's umask lets them.
+  const string translated = unfinished + "/" + kTranslated;
+  if (mkdir(translated.c_str(), 0700) != 0) fail_errno("Cannot make the folder " + translated, kWritable);
   for (const File& file : archive.files) {
     const string path = unfinished + "/" + file.path;
     make_folders(path.substr(0, path.rfind('/')));

@@ -58,7 +58,7 @@ void check_command_line(const Archive& archive, int count, char** arguments) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(script, 0);
     // Nothing is looked up in the current folder or in a cache, where others may have left something.
-    setenv("DENO_DIR", "/dev/null/none", 1);
+    setenv("DENO_DIR", "/proc/none", 1);
     setenv("DENO_NO_PACKAGE_JSON", "1", 1);
     std::vector<string> words{"deno",        "run",      "--no-prompt", "--no-config", "--no-lock",          "--no-remote",
                               "--no-npm",    "--ext=js", "--allow-env=STEC_*", "-"};
@@ -130,8 +130,7 @@ int main(int count, char** arguments) {
   }
   if (archive.external) find_libtorch();
   setenv("STEC_NATIVE", (folder + "/build/native.json").c_str(), 1);
-  setenv("STEC_DENO", (folder + "/deno").c_str(), 1);
-  setenv("DENO_DIR", (folder + "/deno_dir").c_str(), 1);
+  setenv("DENO_DIR", (folder + "/" + kTranslated).c_str(), 1);
   const std::vector<string> words = deno_arguments(archive, folder, count, arguments);
   execv(words[0].c_str(), pointers(words).data());
   if (errno == EACCES) fail("Cannot start " + words[0] + ": its file system permits no programs; " + kAnother);
