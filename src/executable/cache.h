@@ -99,8 +99,10 @@ inline State inspect(const Archive& archive, const string& folder, string& reaso
 inline void make_folders(const string& path) {
   for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     const string part = path.substr(0, at);
+    const int made = mkdir(part.c_str(), 0755), reason = errno;
     struct stat info;
-    if (mkdir(part.c_str(), 0755) != 0 && stat(part.c_str(), &info) != 0) {
+    if (made != 0 && stat(part.c_str(), &info) != 0) {
+      errno = reason;
       fail_errno("Cannot make the folder " + part, kWritable);
     }
     if (at == string::npos) return;

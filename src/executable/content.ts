@@ -25,7 +25,20 @@ const LIBRARY_ONLY = "@julusian/jpeg-turbo";
 /** What of that package is used. */
 const LIBRARY = /^(package\.json|LICENSE|prebuilds\/jpeg-turbo-linux-(x64|arm64)\/libturbojpeg\.so\.0)$/;
 /** Packages for other C libraries, and files that are only for compilers and for people who debug packages. */
-const LEFT_OUT = /linuxmusl|\.[cm]?ts$|\.map$|\/sharp\/(src|install)\//;
+const LEFT_OUT = /linuxmusl|\.([cm]?ts|map|h)$|\/sharp\/(src|install)\//;
+/**
+ * In the place of a module with which sharp asks which C library there is. It looks into files that a small system has
+ * not, then asks Deno for things that the program may not know; and what is packed needs glibc anyway.
+ */
+const DETECT_LIBC = {
+  path: "node_modules/detect-libc/lib/detect-libc.js",
+  text: `module.exports = {
+  GLIBC: "glibc", MUSL: "musl",
+  familySync: () => "glibc", versionSync: () => null, isNonGlibcLinuxSync: () => false,
+  family: async () => "glibc", version: async () => null, isNonGlibcLinux: async () => false,
+};
+`,
+};
 /** The program's main modules: the command line, and what decodes images in threads of their own. */
 const MAIN_MODULES = ["cli.ts", "src/data/decode_worker.ts"];
 
@@ -53,9 +66,14 @@ export async function programFiles(): Promise<ContentFile[]> {
   const config = { ...project, workspace: [], nodeModulesDir: "manual", lock: false, tasks: {} };
   return [
     ...own,
-    ...[...packages].sort().flatMap(([name, folder]) => packageFiles(name, folder)),
-    { path: "deno.json", source: new TextEncoder().encode(JSON.stringify(config)) },
+    ...[...packages].sort().flatMap(([name, folder]) => packageFiles(name, folder))
+      .map((file) => file.path === DETECT_LIBC.path ? { ...file, source: encode(DETECT_LIBC.text) } : file),
+    { path: "deno.json", source: encode(JSON.stringify(config)) },
   ];
+}
+
+function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
 }
 
 async function graphOf(module: string): Promise<Graph> {
