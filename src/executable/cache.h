@@ -146,6 +146,7 @@ inline void fill(const Archive& archive, const string& folder) {
   // Deno keeps code here that it has translated, in folders that others may write to where the user's umask lets them.
   const string translated = unfinished + "/" + kTranslated;
   if (mkdir(translated.c_str(), 0700) != 0) fail_errno("Cannot make the folder " + translated, kWritable);
+  dprintf(2, "Unpacking %.0f MB into %s, once\n", archive.unpacked_size() / 1e6, folder.c_str());
   for (const File& file : archive.files) {
     const string path = unfinished + "/" + file.path;
     make_folders(path.substr(0, path.rfind('/')));
@@ -191,10 +192,7 @@ inline void fill_once(const Archive& archive, const string& all, const string& f
   }
   string reason;
   remove_leftovers(all, archive.key);
-  if (inspect(archive, folder, reason) == State::incomplete) {
-    dprintf(2, "Unpacking %.0f MB into %s, once\n", archive.unpacked_size() / 1e6, folder.c_str());
-    fill(archive, folder);
-  }
+  if (inspect(archive, folder, reason) == State::incomplete) fill(archive, folder);
   close(lock);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
   if (caught) end_by(caught);

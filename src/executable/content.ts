@@ -24,8 +24,8 @@ export interface ContentFile {
 const LIBRARY_ONLY = "@julusian/jpeg-turbo";
 /** What of that package is used. */
 const LIBRARY = /^(package\.json|LICENSE|prebuilds\/jpeg-turbo-linux-(x64|arm64)\/libturbojpeg\.so\.0)$/;
-/** Packages for other C libraries, and files that are only for compilers and for people who debug packages. */
-const LEFT_OUT = /linuxmusl|\.([cm]?ts|map|h)$|\/sharp\/(src|install)\//;
+/** Packages for other C libraries, and files only for other runtimes, for compilers and for who debugs packages. */
+const LEFT_OUT = /linuxmusl|\.([cm]?ts|map|h|bare)$|\/sharp\/(src|install)\//;
 /**
  * In the place of a module with which sharp asks which C library there is. It looks into files that a small system has
  * not, then asks Deno for things that the program may not know; and what is packed needs glibc anyway.
