@@ -8,7 +8,7 @@
  */
 
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
-import { messageOf, UsageError } from "./src/errors.ts";
+import { columns, fail, print, say } from "./src/config/terminal.ts";
 import { isLaunched, launch, type Program } from "./src/launch.ts";
 import { onOrphaned, onStopSignals, STOP_STATUS, type StopSignal } from "./src/signals.ts";
 import type { TrainResult } from "./src/train.ts";
@@ -153,37 +153,6 @@ function describeResult({ steps, test, baselines }: TrainResult): string {
     );
   }
   return lines.join("\n");
-}
-
-/** Width of the help: the terminal's, within reason. */
-function columns(): number {
-  return Deno.stdout.isTerminal() ? Math.min(120, Math.max(60, Deno.consoleSize().columns)) : 100;
-}
-
-/** Writes to standard output. Whoever reads it may stop, as `head` does. */
-function print(text: string): 0 {
-  const bytes = new TextEncoder().encode(text + "\n");
-  try {
-    for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-  }
-  return 0;
-}
-
-function say(text: string): void {
-  try {
-    Deno.stderr.writeSync(new TextEncoder().encode(text + "\n"));
-  } catch {
-    // Nobody reads any more: no reason not to go on.
-  }
-}
-
-/** Says what went wrong in one sentence; STEC_DEBUG=1 shows where. */
-function fail(error: unknown): never {
-  const stack = Deno.env.get("STEC_DEBUG") === "1" && error instanceof Error ? error.stack : undefined;
-  say(stack ?? messageOf(error));
-  Deno.exit(error instanceof UsageError ? 2 : 1);
 }
 
 if (import.meta.main) {

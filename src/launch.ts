@@ -70,7 +70,8 @@ function start({ script, args, permissions, environment }: Program): Deno.ChildP
   const deno = denoCommand();
   try {
     return new Deno.Command(deno, {
-      args: ["run", ...permissions, script, ...args],
+      // An executable that `deno compile` has made has one script, and its permissions are built in.
+      args: Deno.build.standalone ? [...args] : ["run", ...permissions, script, ...args],
       env: { ...environment, [LAUNCHED]: "1" },
       stdin: "inherit",
       stdout: "inherit",

@@ -104,7 +104,10 @@ async function link(
   objects: Map<string, string>,
   temporary: string,
 ): Promise<void> {
-  const folders = plan.libraries.flatMap((folder) => [`-L${folder}`, `-Wl,-rpath,${folder}`]);
+  const folders = [
+    ...plan.libraries.map((folder) => `-L${folder}`),
+    ...plan.runPaths.map((folder) => `-Wl,-rpath,${folder}`),
+  ];
   const make = (path: string, sources: readonly string[], libraries: string[]) => {
     const name = basename(path), output = join(temporary, name);
     const inputs = sources.map((source) => objects.get(source) ?? source);

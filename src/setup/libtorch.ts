@@ -32,7 +32,8 @@ const VERSION_FILES = [
   "include/torch/csrc/api/include/torch/version.h",
 ];
 
-function versionOf(folder: string): string {
+/** The version of the libtorch in `folder`. Throws if no file there tells. */
+export function versionOf(folder: string): string {
   for (const path of VERSION_FILES.map((name) => join(folder, name)).filter(exists)) {
     const version = parseVersion(Deno.readTextFileSync(path));
     if (version !== null) return version;

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { messageOf } from "../errors.ts";
 import { cacheFolder, type Environment, exists, REPOSITORY } from "./environment.ts";
+import { versionOf } from "./libtorch.ts";
 
-/** What a set-up has built, and with what. Paths are absolute. */
+/** What a set-up has built, and with what. Paths are absolute; in a file they may be relative to it. */
 export interface NativeManifest {
   /** The library that `native/stec.h` describes. */
   readonly shim: string;
@@ -56,11 +57,35 @@ export function readManifest(
   const written = [cacheBuildFolder(repository, environment), ownBuildFolder(repository)].map(manifestPath);
   const path = named || written.find(exists);
   if (!path) throw new Error("Cannot find the native library: run `deno task setup` first");
+  let manifest: NativeManifest;
   try {
-    return JSON.parse(Deno.readTextFileSync(path));
+    manifest = JSON.parse(Deno.readTextFileSync(path));
   } catch (error) {
     throw new Error(
       `Cannot read the native library's manifest ${path} (${messageOf(error)}): run \`deno task setup\``,
     );
   }
+  return placed(manifest, dirname(path), environment);
+}
+
+/** A path in a manifest begins so where the executable comes without libtorch and uses the user's. */
+export const USERS_LIBTORCH = "$LIBTORCH";
+
+/** A manifest with all its paths absolute. */
+function placed(manifest: NativeManifest, folder: string, environment: Environment): NativeManifest {
+  const users = manifest.libtorch === USERS_LIBTORCH ? usersLibtorch(manifest, environment) : "";
+  const place = (path: string) => resolve(folder, path.replace(USERS_LIBTORCH, () => users));
+  return {
+    ...manifest,
+    shim: place(manifest.shim),
+    cudaShim: manifest.cudaShim && place(manifest.cudaShim),
+    libtorch: place(manifest.libtorch),
+    preload: manifest.preload.map(place),
+  };
+}
+
+function usersLibtorch({ version }: NativeManifest, environment: Environment): string {
+  const folder = environment.get("STEC_LIBTORCH") ?? "", found = versionOf(folder);
+  if (found === version) return folder;
+  throw new Error(`Cannot use LIBTORCH ${folder}: it has version ${found}, this executable needs ${version}`);
 }

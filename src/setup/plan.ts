@@ -26,6 +26,8 @@ export interface BuildPlan {
   readonly includes: readonly string[];
   /** Folders of libraries. */
   readonly libraries: readonly string[];
+  /** Folders in which what is built looks for libraries. */
+  readonly runPaths: readonly string[];
   /** All files of `native` by name. */
   readonly texts: ReadonlyMap<string, string>;
   /** Names the result; it differs where the sources, libtorch or the choice of compiler differ. */
@@ -87,6 +89,7 @@ export async function planBuild(
     cudaMissing,
     includes,
     libraries,
+    runPaths: libraries,
     texts,
     key: await hashOf(libtorch.identity, includes, libraries, compiler, [...texts]),
   };

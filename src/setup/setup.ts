@@ -30,7 +30,8 @@ function isWritable(folder: string): boolean {
   }
 }
 
-async function getLibtorch(environment: Environment, progress: Progress): Promise<Libtorch> {
+/** The libtorch to build against, fetched if need be. */
+export async function getLibtorch(environment: Environment, progress: Progress): Promise<Libtorch> {
   const found = await findLibtorch(environment);
   if (found !== null) return found;
   // Loaded only where it is needed: the set-up runs before every training, mostly with nothing to do.

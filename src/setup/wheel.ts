@@ -8,11 +8,12 @@ const NOT_NEEDED = /python|_test|custom_ops|backend_with_compiler|libshm/;
 const NEEDS_GPU = /cuda|nvrtc|nvshmem|libtorch\.so/;
 
 /**
- * Whether to unpack a member of the wheel of torch: libraries, headers and the version, but neither Python's part nor
- * tests, and without `gpu` nothing of what needs CUDA.
+ * Whether to unpack a member of the wheel of torch: libraries, headers, the version and licences, but neither Python's
+ * part nor tests, and without `gpu` nothing of what needs CUDA.
  */
 export function isLibtorch(name: string, gpu: boolean): boolean {
   if (name === "torch/version.py" || name.startsWith("torch/include/")) return true;
+  if (/^torch-[^/]+\.dist-info\/licenses\//.test(name)) return true;
   if (!/^torch\/lib\/lib[^/]*\.so(\.\d+)*$/.test(name)) return false;
   return !NOT_NEEDED.test(name) && (gpu || !NEEDS_GPU.test(name));
 }

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { isLibtorch, isNvidia, nvidiaRequirements } from "../../src/setup/wheel.ts";
 
-Deno.test("wheel: libtorch is its libraries and headers, not Python's part nor tests", () => {
+Deno.test("wheel: libtorch is its libraries, headers and licences, not Python's part nor tests", () => {
   const members = [
     "torch/version.py",
     "torch/include/ATen/ATen.h",
+    "torch-2.13.0+cpu.dist-info/licenses/LICENSE",
     "torch/lib/libc10.so",
     "torch/lib/libtorch_cpu.so",
     "torch/lib/libgomp.so.1",
@@ -25,10 +26,11 @@ Deno.test("wheel: libtorch is its libraries and headers, not Python's part nor t
     "torch/lib/libshm.so",
     "torch/lib/libshm/err.h",
     "torch/bin/protoc",
+    "torch-2.13.0+cpu.dist-info/RECORD",
     "torchgen/include/x.h",
   ];
-  assert.deepEqual(members.filter((name) => isLibtorch(name, true)), members.slice(0, 12));
-  assert.deepEqual(members.filter((name) => isLibtorch(name, false)), members.slice(0, 6));
+  assert.deepEqual(members.filter((name) => isLibtorch(name, true)), members.slice(0, 13));
+  assert.deepEqual(members.filter((name) => isLibtorch(name, false)), members.slice(0, 7));
 });
 
 Deno.test("wheel: of NVIDIA's wheels, shared libraries and headers are unpacked", () => {
