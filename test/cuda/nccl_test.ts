@@ -5,7 +5,7 @@ import { Store } from "../../src/distributed/store.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { gpuNumber, synchronize } from "../../src/torch/cuda.ts";
 import { scope } from "../../src/torch/scope.ts";
-import { freePort } from "../distributed/processes.ts";
+import { freePort } from "../../src/distributed/world.ts";
 import { assertClose } from "../golden.ts";
 import { FLOAT64, free, learner, norms, SLOW, step } from "./golden_steps.ts";
 import { gpuTest } from "./gpu.ts";
