@@ -107,8 +107,11 @@ async function run(invocation: Order): Promise<number> {
         ? onOrphaned(() => stop("SIGTERM", ": the process that started this one has ended"))
         : null;
       const result = await train(invocation.settings, { signal: controller.signal, world });
-      // Where another process was asked to stop, this one was, too.
-      if (result.interrupted) return status || STOP_STATUS.SIGTERM;
+      if (result.interrupted && status === 0) {
+        if (isFirst) say("Stopped with a checkpoint, as another process was asked to");
+        return STOP_STATUS.SIGTERM;
+      }
+      if (result.interrupted) return status;
       return isFirst ? print(describeResult(result)) : 0;
     }
     case "eval": {

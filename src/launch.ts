@@ -39,9 +39,13 @@ const GRACE_MS = 25_000;
 export async function launch(programs: readonly Program[]): Promise<number> {
   const children: Deno.ChildProcess[] = [];
   const sendAll = (signal: Deno.Signal) => children.forEach((child) => send(child, signal));
-  let killed: StopSignal | undefined, failure: { rank: number; status: Deno.CommandStatus } | undefined;
+  let asked: StopSignal | undefined, killed: StopSignal | undefined;
+  let failure: { rank: number; status: Deno.CommandStatus } | undefined;
   let grace: ReturnType<typeof setTimeout> | undefined;
-  using _ = onStopSignals(sendAll, (signal) => {
+  using _ = onStopSignals((signal) => {
+    asked = signal;
+    sendAll(signal);
+  }, (signal) => {
     killed = signal;
     sendAll("SIGKILL");
   });
@@ -62,8 +66,11 @@ export async function launch(programs: readonly Program[]): Promise<number> {
   if (killed !== undefined) return STOP_STATUS[killed];
   if (failure === undefined) return 0;
   const { rank, status: { code, signal } } = failure;
+  // Of several, one may have stopped because another was asked to before it.
+  const several = programs.length > 1;
+  if (several && asked !== undefined && Object.values(STOP_STATUS).includes(code)) return STOP_STATUS[asked];
   if (signal === null || signal in STOP_STATUS) return code;
-  throw new Error(describeEnd(signal, programs.length === 1 ? "The program" : `Process ${rank}`));
+  throw new Error(describeEnd(signal, several ? `Process ${rank}` : "The program"));
 }
 
 function start({ script, args, permissions, environment }: Program): Deno.ChildProcess {

@@ -83,7 +83,7 @@ Deno.test("runs: Ctrl-C saves once, and all processes end", async () => {
   run.process.kill("SIGINT");
   const { code, errors } = await run.end();
   assert.equal(code, 130);
-  assert.equal(errors.match(/Stopping after this step/g)?.length, 1);
+  assert.equal(errors.match(/Stopping after this step|Stopped with a checkpoint/g)?.length, 1);
   assert.equal(savedStep(results), loggedSteps(results).at(-1));
   assert.ok(ranks.every((pid) => !isAlive(pid)));
 });
