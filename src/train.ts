@@ -9,18 +9,18 @@ import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
 import { parallelize } from "./distributed/ddp.ts";
 import { ALONE, type Peers } from "./distributed/peers.ts";
-import { messageOf } from "./errors.ts";
 import { test, type TestResult } from "./evaluate.ts";
 import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
-import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
+import { describeFault, DivergedError, faultOf, firstNonFinite } from "./run/guards.ts";
 import { type Log, openLog } from "./run/log.ts";
 import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
 import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
+import { type Remedy, Watch } from "./run/watch.ts";
 
 /** How a training run ended. */
 export interface TrainResult {
@@ -40,6 +40,8 @@ export interface TrainOptions {
   readonly signal: Pick<AbortSignal, "aborted">;
   /** The processes that train together; absent where there is one. */
   readonly peers?: Peers;
+  /** Whether every loss is looked at before it is learnt from; left out: on the CPU. It means to wait for a GPU. */
+  readonly careful?: boolean;
 }
 
 /**
@@ -68,7 +70,7 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
   log.note(`Validation (val/): ${source.validationNote}`);
   log.notes(source.notes);
 
-  const skipped = new Set<number>();
+  const watch = new Watch(steps, options.careful ?? learner.device === "cpu");
   let stopped = peers.any(signal.aborted);
   while (steps < plan.totalSteps && !stopped) {
     const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
@@ -76,24 +78,25 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
     const prepared = await source.prepare(place);
     const waited = performance.now() - asked;
     log.notes(source.notes);
-    const pending = skipped.has(steps) ? null : trainStep(learner, prepared, learningRate);
+    const careful = watch.isCareful(steps);
+    const pending = watch.isSkipped(steps) ? null : trainStep(learner, prepared, learningRate, careful);
     steps++;
     const epochEnds = steps % plan.stepsPerEpoch === 0 || steps === plan.totalSteps;
     const logs = steps % settings.log_every === 0 || epochEnds;
     // Reading metrics waits for a GPU, so most steps do not, but for those that may be saved.
-    if (pending !== null && (logs || learner.device === "cpu" || checkpoints.isDue(steps))) {
+    if (pending !== null && (logs || careful || checkpoints.isDue(steps))) {
       const metrics = readMetrics(pending, "train/", peers), fault = faultOf(metrics);
       if (fault !== null) {
-        const sentence = describeFault(fault, steps, learner, prepared);
-        skipped.add(steps - 1);
-        steps = recover(
-          settings.on_nan === "rollback" && skipped.size <= MAX_SKIPPED,
-          sentence,
-          checkpoints,
-          log,
-        );
+        const remedy = watch.judge(steps, settings.on_nan, peers.any(checkpoints.exist));
+        const sentence = remedy === "look for it"
+          ? `step ${steps}, or one before it, went wrong: ${fault}`
+          : describeFault(fault, steps, learner, prepared);
+        if (remedy === "stop") throw new DivergedError(`Stopped: ${sentence}; ${checkpoints.lastGood}`);
+        steps = goBack(checkpoints, log, remedy, sentence);
+        watch.passed(steps);
         continue;
       }
+      watch.passed(steps);
       if (logs) {
         log.write(place, steps, {
           ...metrics,
@@ -103,7 +106,8 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
           ...learner.reducer?.times(),
         });
       }
-    } else pending?.values[Symbol.dispose]();
+    } else if (pending !== null) pending.values[Symbol.dispose]();
+    else if (watch.isGood(steps - 1)) watch.passed(steps);
     log.step(place, waited);
     const validation = epochEnds ? await validate(learner, source) : null;
     if (validation !== null) log.write(place, steps, validation);
@@ -111,6 +115,7 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
     await yieldToSignals();
     stopped = peers.any(signal.aborted);
   }
+  if (!watch.isGood(steps)) refuseNonFinite(learner, steps, checkpoints);
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
   if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
   const test = source.classes === 0 ? null : await testAtEnd(settings, learner, log);
@@ -121,21 +126,20 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
   return { interrupted: false, steps, test, baselines };
 }
 
-/** A run that has passed over so many batches is not going to recover. */
-const MAX_SKIPPED = 10;
-
-/** Stops the run after a step that went wrong or, if asked to, goes back to the newest checkpoint and says so. */
-function recover(goBack: boolean, fault: string, checkpoints: Checkpoints, log: Log): number {
-  if (!goBack) throw new DivergedError(`Stopped: ${fault}; ${checkpoints.lastGood}`);
-  let steps: number;
-  try {
-    steps = checkpoints.rollBack();
-  } catch (error) {
-    throw new DivergedError(`Stopped: ${fault}; ${messageOf(error)}`);
-  }
+/** Goes back to the newest checkpoint, says so, and returns the steps that were done then. */
+function goBack(checkpoints: Checkpoints, log: Log, remedy: Remedy, fault: string): number {
+  const steps = checkpoints.rollBack(),
+    why = remedy === "pass over" ? "to pass over a batch" : "to see where";
   log.rewind(steps);
-  log.note(`Back to step ${steps}, to pass over a batch: ${fault}`);
+  log.note(`Back to step ${steps}, ${why}: ${fault}`);
   return steps;
+}
+
+/** Keeps a model that went wrong in steps that were not looked at out of the checkpoints. */
+function refuseNonFinite({ model }: Learner, steps: number, checkpoints: Checkpoints): void {
+  const place = firstNonFinite(model, () => {});
+  if (place === null) return;
+  throw new DivergedError(`Stopped: after step ${steps} ${place} is not finite; ${checkpoints.lastGood}`);
 }
 
 /** When signals were last let in. */
