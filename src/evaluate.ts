@@ -12,7 +12,7 @@ import { openImages } from "./data/open.ts";
 import { buildModel } from "./run/build.ts";
 import { LAYOUT, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
-import { loadWeights, partOf } from "./run/saved_run.ts";
+import { loadAll } from "./run/saved_run.ts";
 import type { Stec } from "./ssl/stec.ts";
 import { autocast, noGrad } from "./torch/autograd.ts";
 import { borrowTypedArray, fromTypedArray } from "./torch/create.ts";
@@ -99,8 +99,8 @@ export async function evaluate(settings: EvalSettings, note: (text: string) => v
 /** Loads what scores an image, the encoder and the supervised head; other parts of the file do not matter. */
 function loadClassifier(model: Stec, path: string): void {
   using file = readCheckpoint(path);
-  const { stateDict } = parseLightning(file.root);
-  const parts = ["encoder", "supervised_head"];
-  const wanted = [...model.children()].filter(([name]) => parts.includes(name));
-  for (const [name, module] of wanted) loadWeights(path, module, partOf(stateDict, name));
+  const { stateDict } = parseLightning(file.root, path);
+  const classifier = <T>(state: ReadonlyMap<string, T>) =>
+    new Map([...state].filter(([name]) => /^(encoder|supervised_head)\./.test(name)));
+  loadAll(path, classifier(model.stateDict()), classifier(stateDict));
 }

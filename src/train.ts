@@ -11,19 +11,19 @@ import { parallelize } from "./distributed/ddp.ts";
 import type { Peers } from "./distributed/peers.ts";
 import { together } from "./distributed/together.ts";
 import type { World } from "./distributed/world.ts";
-import { messageOf } from "./errors.ts";
 import { test, type TestResult } from "./evaluate.ts";
 import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
 import { replayedSteps } from "./run/graph_step.ts";
-import { describeFault, DivergedError, faultOf } from "./run/guards.ts";
+import { describeFault, DivergedError, faultOf, firstNonFinite } from "./run/guards.ts";
 import { type Log, openLog } from "./run/log.ts";
 import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
 import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
+import { type Remedy, Watch } from "./run/watch.ts";
 
 /** How a training run ended. */
 export interface TrainResult {
@@ -43,6 +43,8 @@ export interface TrainOptions {
   readonly signal: Pick<AbortSignal, "aborted">;
   /** This process's place among those that train together; absent where it is alone. */
   readonly world?: World | null;
+  /** Whether every loss is looked at before it is learnt from; left out: on the CPU. It means to wait for a GPU. */
+  readonly careful?: boolean;
 }
 
 /** What a process trains on, and with whom. */
@@ -56,19 +58,19 @@ interface Site {
  * where one is asked to, and process 0 alone logs, saves and tests.
  */
 export async function train(settings: TrainSettings, options: TrainOptions): Promise<TrainResult> {
-  const { signal, world = null } = options, device = resolveDevice(settings.gpus, world?.localRank);
+  const { world = null } = options, device = resolveDevice(settings.gpus, world?.localRank);
   allowTf32(settings.tf32, device);
   return await together(
     world,
     { timeout: settings.dist_timeout },
-    (peers) => trainOn({ device, peers }, settings, signal),
+    (peers) => trainOn({ device, peers }, settings, options),
   );
 }
 
 async function trainOn(
   site: Site,
   settings: TrainSettings,
-  signal: TrainOptions["signal"],
+  { signal, careful: always = site.device === "cpu" }: TrainOptions,
 ): Promise<TrainResult> {
   const { peers, device } = site, globalBatch = settings.batch_size * peers.size;
   await using source = await openSource(settings, sourceOptions(settings, site));
@@ -91,7 +93,7 @@ async function trainOn(
   log.note(`Validation (val/): ${source.validationNote}`);
   log.notes(source.notes);
 
-  const skipped = new Set<number>();
+  const watch = new Watch(steps, always);
   let stopped = peers.any(signal.aborted);
   while (steps < plan.totalSteps && !stopped) {
     const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
@@ -99,24 +101,25 @@ async function trainOn(
     const prepared = await source.prepare(place);
     const waited = performance.now() - asked;
     log.notes(source.notes);
-    const pending = skipped.has(steps) ? null : trainStep(learner, prepared, learningRate);
+    const careful = watch.isCareful(steps);
+    const pending = watch.isSkipped(steps) ? null : trainStep(learner, prepared, learningRate, careful);
     steps++;
     const epochEnds = steps % plan.stepsPerEpoch === 0 || steps === plan.totalSteps;
     const logs = steps % settings.log_every === 0 || epochEnds;
     // Reading metrics waits for a GPU, so most steps do not, but for those that may be saved.
-    if (pending !== null && (logs || learner.device === "cpu" || checkpoints.isDue(steps))) {
+    if (pending !== null && (logs || careful || checkpoints.isDue(steps))) {
       const metrics = readMetrics(pending, "train/", peers), fault = faultOf(metrics);
       if (fault !== null) {
-        const sentence = describeFault(fault, steps, learner, prepared);
-        skipped.add(steps - 1);
-        steps = recover(
-          settings.on_nan === "rollback" && skipped.size <= MAX_SKIPPED,
-          sentence,
-          checkpoints,
-          log,
-        );
+        const remedy = watch.judge(steps, settings.on_nan, peers.any(checkpoints.exist));
+        const sentence = remedy === "look for it"
+          ? `step ${steps}, or one before it, went wrong: ${fault}`
+          : describeFault(fault, steps, learner, prepared);
+        if (remedy === "stop") throw new DivergedError(`Stopped: ${sentence}; ${checkpoints.lastGood}`);
+        steps = goBack(checkpoints, log, remedy, sentence);
+        watch.passed(steps);
         continue;
       }
+      watch.passed(steps);
       if (logs) {
         log.write(place, steps, {
           ...metrics,
@@ -126,7 +129,8 @@ async function trainOn(
           ...learner.reducer?.times(),
         });
       }
-    } else pending?.values[Symbol.dispose]();
+    } else if (pending !== null) pending.values[Symbol.dispose]();
+    else if (watch.isGood(steps - 1)) watch.passed(steps);
     log.step(place, waited);
     const validation = epochEnds ? await validate(learner, source) : null;
     if (validation !== null) log.write(place, steps, validation);
@@ -134,6 +138,7 @@ async function trainOn(
     await yieldToSignals();
     stopped = peers.any(signal.aborted);
   }
+  if (!watch.isGood(steps)) refuseNonFinite(learner, steps, checkpoints);
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
   if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
   const test = source.classes === 0 ? null : await testAtEnd(settings, learner, log);
@@ -144,21 +149,20 @@ async function trainOn(
   return { interrupted: false, steps, test, baselines };
 }
 
-/** A run that has passed over so many batches is not going to recover. */
-const MAX_SKIPPED = 10;
-
-/** Stops the run after a step that went wrong or, if asked to, goes back to the newest checkpoint and says so. */
-function recover(goBack: boolean, fault: string, checkpoints: Checkpoints, log: Log): number {
-  if (!goBack) throw new DivergedError(`Stopped: ${fault}; ${checkpoints.lastGood}`);
-  let steps: number;
-  try {
-    steps = checkpoints.rollBack();
-  } catch (error) {
-    throw new DivergedError(`Stopped: ${fault}; ${messageOf(error)}`);
-  }
+/** Goes back to the newest checkpoint, says so, and returns the steps that were done then. */
+function goBack(checkpoints: Checkpoints, log: Log, remedy: Remedy, fault: string): number {
+  const steps = checkpoints.rollBack(),
+    why = remedy === "pass over" ? "to pass over a batch" : "to see where";
   log.rewind(steps);
-  log.note(`Back to step ${steps}, to pass over a batch: ${fault}`);
+  log.note(`Back to step ${steps}, ${why}: ${fault}`);
   return steps;
+}
+
+/** Keeps a model that went wrong in steps that were not looked at out of the checkpoints. */
+function refuseNonFinite({ model }: Learner, steps: number, checkpoints: Checkpoints): void {
+  const place = firstNonFinite(model, () => {});
+  if (place === null) return;
+  throw new DivergedError(`Stopped: after step ${steps} ${place} is not finite; ${checkpoints.lastGood}`);
 }
 
 /** When signals were last let in. */

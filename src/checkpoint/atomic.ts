@@ -49,6 +49,15 @@ export function writeFully(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
 }
 
+/** Writes all of `bytes` at the end of a file that stays open; an error names it. */
+export function append(path: string, file: Deno.FsFile, bytes: Uint8Array): void {
+  try {
+    writeFully(file, bytes);
+  } catch (thrown) {
+    throw new Error(`Cannot write ${path}: ${messageOf(thrown)}`, { cause: thrown });
+  }
+}
+
 /**
  * Gives a file a second name, at once, in place of what had that name; does nothing where there is no such file. Costs no
  * space where links are possible.

@@ -38,7 +38,7 @@ export function exportEncoder(
   temporary?: string,
 ): EncoderExport["metadata"] {
   using file = readCheckpoint(from);
-  const { tensors, metadata } = encoderOf(from, parseLightning(file.root), target);
+  const { tensors, metadata } = encoderOf(from, parseLightning(file.root, from), target);
   const isSafetensors = target === "safetensors" || to.endsWith(".safetensors");
   if (isSafetensors) writeSafetensors(to, tensors, metadata, temporary);
   else writeCheckpoint(to, tensors, metadata, temporary);

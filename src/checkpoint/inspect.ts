@@ -56,7 +56,9 @@ function overview(root: unknown, state: unknown): string[] {
   const tensors = collectTensors(root);
   const bytes = tensors.reduce((sum, tensor) => sum + tensor.byteLength, 0);
   const numbers = tensors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0);
-  const lines = [`${tensors.length} tensors, ${numbers.toLocaleString("en")} numbers, ${byteText(bytes)}`];
+  const lines = [
+    `${countText(tensors.length, "tensor")}, ${countText(numbers, "number")}, ${byteText(bytes)}`,
+  ];
   if (state instanceof Map) {
     const named = [...state].filter((pair): pair is [string, StoredTensor] =>
       typeof pair[0] === "string" && pair[1] instanceof StoredTensor
@@ -65,6 +67,10 @@ function overview(root: unknown, state: unknown): string[] {
     if (guess.arch !== null) lines.push(`seems to be ${describeArchitecture(guess)}`);
   }
   return lines;
+}
+
+function countText(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** All tensors of a tree, each once. */

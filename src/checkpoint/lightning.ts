@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "../errors.ts";
 import { type Picklable, PickleFloat } from "./pickle.ts";
 import { printable } from "./printable.ts";
 import { isStringMap } from "./pickle_values.ts";
@@ -88,10 +89,22 @@ function withFloats(group: { readonly [name: string]: Plain }): { readonly [name
 /**
  * Takes a Lightning checkpoint, or a bare state dict (which then is at epoch 0 and has no settings), out of what
  * {@linkcode readCheckpoint} read. Throws a `TypeError` that says what is missing.
+ *
+ * @param path the file's, for messages
  */
-export function parseLightning(root: unknown): LightningCheckpoint<StoredTensor> {
-  if (!isStringMap(root)) throw new TypeError("Cannot find weights: the file holds no dict of names");
-  if (!root.has("state_dict")) return { ...EMPTY, stateDict: tensorsOf(root, "the file") };
+export function parseLightning(root: unknown, path = "the file"): LightningCheckpoint<StoredTensor> {
+  try {
+    return parse(root);
+  } catch (thrown) {
+    throw new TypeError(`Cannot find what a checkpoint has in ${path}: ${messageOf(thrown)}`, {
+      cause: thrown,
+    });
+  }
+}
+
+function parse(root: unknown): LightningCheckpoint<StoredTensor> {
+  if (!isStringMap(root)) throw new TypeError("it holds no dict of names");
+  if (!root.has("state_dict")) return { ...EMPTY, stateDict: tensorsOf(root, "it") };
   return {
     epoch: countOf(root, "epoch"),
     globalStep: countOf(root, "global_step"),
@@ -116,24 +129,22 @@ const EMPTY = {
 } as const;
 
 function tensorsOf(value: unknown, where: string): Map<string, StoredTensor> {
-  if (!isStringMap(value)) throw new TypeError(`Cannot find weights: ${where} is no dict of names`);
+  if (!isStringMap(value)) throw new TypeError(`${where} is no dict of names`);
   const tensors = new Map<string, StoredTensor>();
   for (const [name, tensor] of value) {
     if (!(tensor instanceof StoredTensor)) {
-      throw new TypeError(
-        `Cannot find weights: ${printable(name)} in ${where} is no tensor that can be read`,
-      );
+      throw new TypeError(`${printable(name)} in ${where} is no tensor that can be read`);
     }
     tensors.set(name, tensor);
   }
-  if (tensors.size === 0) throw new TypeError(`Cannot find weights: ${where} is an empty dict`);
+  if (tensors.size === 0) throw new TypeError(`${where} is an empty dict`);
   return tensors;
 }
 
 function countOf(root: ReadonlyMap<string, unknown>, key: string): number {
   const value = root.get(key) ?? 0;
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new TypeError(`Cannot read the checkpoint: its ${key} is not a whole number`);
+    throw new TypeError(`its ${key} is not a whole number`);
   }
   return value;
 }
@@ -148,9 +159,7 @@ function parseOptimizer(value: unknown): OptimizerState<StoredTensor> {
   const perParameter: unknown = fields.get("state");
   for (const [key, values] of perParameter instanceof Map ? perParameter : []) {
     if (typeof key !== "number" || !isStringMap(values)) {
-      throw new TypeError(
-        "Cannot read the checkpoint: an optimiser's state is not kept by the numbers of its parameters",
-      );
+      throw new TypeError("an optimiser's state is not kept by the numbers of its parameters");
     }
     const isKept = (entry: [string, unknown]): entry is [string, StoredTensor | number] =>
       entry[1] instanceof StoredTensor || typeof entry[1] === "number";
@@ -183,7 +192,7 @@ function convert(value: unknown, done: Map<unknown, Plain | "unfinished">, depth
   if (!(value instanceof Map || Array.isArray(value))) return undefined;
   const known = done.get(value);
   if (known === "unfinished" || depth > MAX_DEPTH) {
-    throw new TypeError("Cannot read the settings: they contain themselves or are too deep");
+    throw new TypeError("its settings contain themselves or are too deep");
   }
   if (known !== undefined) return known;
   done.set(value, "unfinished");

@@ -45,9 +45,10 @@ export function readCheckpoint(path: string): PyTorchFile {
     return { ...contents, form, byteLength: file.size, [Symbol.dispose]: () => file[Symbol.dispose]() };
   } catch (thrown) {
     file[Symbol.dispose]();
-    throw new Error(`Cannot read the checkpoint ${path}: ${printable(messageOf(thrown), 500)}`, {
-      cause: thrown,
-    });
+    // What reads archives has named the file already.
+    const why = printable(messageOf(thrown), 500), named = `Cannot read ${path}`;
+    const rest = why.startsWith(named) ? why.slice(named.length) : `: ${why}`;
+    throw new Error(`Cannot read the checkpoint ${path}${rest}`, { cause: thrown });
   }
 }
 

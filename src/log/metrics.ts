@@ -4,7 +4,7 @@
  * @module
  */
 
-import { writeAtomically, writeFully } from "../checkpoint/atomic.ts";
+import { append, writeAtomically, writeFully } from "../checkpoint/atomic.ts";
 
 /** How {@linkcode MetricsLog} behaves. */
 export interface MetricsLogOptions {
@@ -27,11 +27,13 @@ export interface MetricsLogOptions {
  * ```
  */
 export class MetricsLog implements Disposable {
+  readonly #path: string;
   readonly #file: Deno.FsFile;
   readonly #now: () => number;
 
   /** Opens the file, cuts away what a resumed run will write again, and goes on behind it. */
   constructor(path: string, options: MetricsLogOptions = {}) {
+    this.#path = path;
     this.#now = options.now ?? Date.now;
     cutMetrics(path, options.resumeStep ?? 0);
     this.#file = Deno.openSync(path, { append: true, create: true });
@@ -40,7 +42,7 @@ export class MetricsLog implements Disposable {
   /** Adds a line. */
   write(step: number, epoch: number, values: Readonly<Record<string, number>>): void {
     const line = JSON.stringify({ step, epoch, time: this.#now() / 1000, ...values });
-    writeFully(this.#file, new TextEncoder().encode(line + "\n"));
+    append(this.#path, this.#file, new TextEncoder().encode(line + "\n"));
   }
 
   /** Closes the file. */

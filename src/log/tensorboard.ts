@@ -5,7 +5,7 @@
  * @module
  */
 
-import { writeFully } from "../checkpoint/atomic.ts";
+import { append } from "../checkpoint/atomic.ts";
 
 /** How {@linkcode TensorBoardWriter} behaves. */
 export interface TensorBoardOptions {
@@ -109,11 +109,13 @@ function createEventFile(folder: string, seconds: number): Deno.FsFile {
  * ```
  */
 export class TensorBoardWriter implements Disposable {
+  readonly #folder: string;
   readonly #file: Deno.FsFile;
   readonly #now: () => number;
 
   /** Creates the folder, where it is missing, and an event file in it. */
   constructor(folder: string, options: TensorBoardOptions = {}) {
+    this.#folder = folder;
     this.#now = options.now ?? Date.now;
     Deno.mkdirSync(folder, { recursive: true });
     this.#file = createEventFile(folder, this.#now() / 1000);
@@ -145,6 +147,6 @@ export class TensorBoardWriter implements Disposable {
   }
 
   #write(event: Message): void {
-    writeFully(this.#file, record(event.done()));
+    append(this.#folder, this.#file, record(event.done()));
   }
 }

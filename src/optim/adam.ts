@@ -36,6 +36,7 @@ export class Adam extends Optimizer {
     super(groups, ["exp_avg", "exp_avg_sq"]);
   }
 
+  /** Forgets all steps. */
   override forget(): void {
     super.forget();
     this.steps = 0;

@@ -6,7 +6,7 @@
 
 import { noGrad } from "../torch/autograd.ts";
 import { zerosLike } from "../torch/create.ts";
-import { keep } from "../torch/scope.ts";
+import { keep, scope } from "../torch/scope.ts";
 import type { Operand, Tensor } from "../torch/tensor.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
@@ -58,7 +58,8 @@ export abstract class Optimizer implements Disposable {
   state(name: string, parameter: Tensor): ParameterState {
     let state = this.#states.get(name);
     if (state === undefined) {
-      const entries = this.stateNames.map((key) => [key, keep(zerosLike(parameter).detach())] as const);
+      const zeros = () => keep(scope(() => zerosLike(parameter).detach()));
+      const entries = this.stateNames.map((key) => [key, zeros()] as const);
       state = Object.fromEntries(entries);
       this.#states.set(name, state);
     }

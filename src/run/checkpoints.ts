@@ -148,26 +148,26 @@ export class Checkpoints {
     );
   }
 
-  /**
-   * Goes back to the newest checkpoint of this run, in all processes, and returns its number of steps.
-   *
-   * @throws {Error} if there is none
-   */
+  /** Whether there is a checkpoint to go back to; only process 0 knows. */
+  get exist(): boolean {
+    return this.#savedSteps >= 0;
+  }
+
+  /** Goes back to the newest checkpoint of this run, in all processes, and returns its number of steps. */
   rollBack(): number {
     return shareState(this.#learner, this.#isFirst ? this.#loadNewest() : 0);
   }
 
   #loadNewest(): number {
-    if (this.#savedSteps < 0) throw new Error("there is no checkpoint to go back to; see --save_every");
     return this.#adopt(continueRun(this.#savedPath, this.#learner), this.#savedPath);
   }
 
   /** Where the newest checkpoint is, in words. */
   get lastGood(): string {
     if (!this.#isFirst) return "rank 0 has the checkpoints";
-    return this.#savedSteps < 0
-      ? "no checkpoint was written"
-      : `the last good checkpoint is ${this.#savedPath}`;
+    return this.exist
+      ? `the last good checkpoint is ${this.#savedPath}`
+      : "no checkpoint was written (see --save_every)";
   }
 
   /** Whether a checkpoint is to be written after a step, at the end of an epoch or not. */

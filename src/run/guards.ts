@@ -63,7 +63,8 @@ function isLayer(module: Module): boolean {
 }
 
 function isFinite(tensor: Tensor): boolean {
-  return scope(() => tensor.detach().isFinite().all()).item() === 1;
+  using all = scope(() => tensor.detach().isFinite().all());
+  return all.item() === 1;
 }
 
 /** A sentence about a step that went wrong: which, how, and where it first shows. */

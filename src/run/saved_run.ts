@@ -18,6 +18,7 @@ import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { messageOf } from "../errors.ts";
 import type { Module } from "../nn/module.ts";
+import type { Tensor } from "../torch/tensor.ts";
 import { loadOptimizer, saveOptimizer } from "./optimizer_state.ts";
 import type { Learner } from "./step.ts";
 
@@ -67,7 +68,7 @@ export function saveRun(
 /** Goes on where a checkpoint was written: weights, optimiser, position, best score. */
 export function continueRun(path: string, learner: Learner): SavedRun {
   using file = readCheckpoint(path);
-  const checkpoint = parseLightning(file.root);
+  const checkpoint = parseLightning(file.root, path);
   loadWeights(path, learner.model, checkpoint.stateDict);
   loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
   if (checkpoint.scaler !== undefined) learner.scaler?.load(checkpoint.scaler);
@@ -86,7 +87,7 @@ export function faultOfFile(path: string): string | null {
   try {
     using file = readCheckpoint(path);
     file.verify();
-    parseLightning(file.root);
+    parseLightning(file.root, path);
     return null;
   } catch (error) {
     return messageOf(error);
@@ -101,7 +102,7 @@ export function faultOfFile(path: string): string | null {
  */
 export function startFromWeights(path: string, model: Module, passOver: readonly string[]): string[] {
   using file = readCheckpoint(path);
-  const { stateDict } = parseLightning(file.root);
+  const { stateDict } = parseLightning(file.root, path);
   const fresh: string[] = [];
   for (const [name, module] of model.children()) {
     const part = partOf(stateDict, name),
@@ -133,7 +134,19 @@ export function partOf(
  * @throws {TypeError} if names or shapes differ: nothing is loaded then
  */
 export function loadWeights(path: string, module: Module, stored: ReadonlyMap<string, StoredTensor>): void {
-  const own = module.stateDict();
-  checkNames(path, stored, own);
-  for (const [name, target] of own) loadInto(target, stored.get(name)!);
+  loadAll(path, module.stateDict(), stored);
+}
+
+/**
+ * Loads tensors, all of them.
+ *
+ * @throws {TypeError} if names or shapes differ: nothing is loaded then
+ */
+export function loadAll(
+  path: string,
+  targets: ReadonlyMap<string, Tensor>,
+  stored: ReadonlyMap<string, StoredTensor>,
+): void {
+  checkNames(path, stored, targets);
+  for (const [name, target] of targets) loadInto(target, stored.get(name)!);
 }

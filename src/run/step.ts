@@ -91,15 +91,20 @@ export function compute(
 }
 
 /**
- * Learns from one batch. On the CPU, where looking at the loss costs nothing, a loss that is not finite changes no
- * parameter; on a GPU that would mean to wait for it at every step.
+ * Learns from one batch. If it is `careful`, a loss that is not finite changes no parameter: that costs nothing on the CPU, but
+ * means to wait for a GPU.
  */
-export function trainStep(learner: Learner, prepared: Prepared, learningRate: number): PendingMetrics {
-  if (learner.graph !== undefined) return learner.graph.step(prepared, learningRate);
+export function trainStep(
+  learner: Learner,
+  prepared: Prepared,
+  learningRate: number,
+  careful: boolean = learner.device === "cpu",
+): PendingMetrics {
+  if (learner.graph !== undefined && !careful) return learner.graph.step(prepared, learningRate);
   return scope(() => {
     learner.model.zeroGrad();
     const losses = compute(learner, prepared);
-    const isBad = learner.device === "cpu" &&
+    const isBad = careful &&
       (learner.peers ?? ALONE).any(!Number.isFinite(losses.loss.item()));
     if (!isBad) {
       learner.reducer?.prepare();

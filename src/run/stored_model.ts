@@ -44,7 +44,7 @@ export interface StoredModel extends Disposable {
  */
 export function loadModel(path: string, device: string, maxPool: boolean): StoredModel {
   using file = readCheckpoint(path);
-  const checkpoint = parseLightning(file.root), guess = guessArchitecture(checkpoint.stateDict);
+  const checkpoint = parseLightning(file.root, path), guess = guessArchitecture(checkpoint.stateDict);
   const { stateDict, globalStep: steps } = checkpoint, outer = guess.prefix.replace(/encoder\.$/, "");
   const encoder = loadEncoder(path, guess, checkpoint, maxPool);
   const features = encoder.featureWidth, { classes, manipHidden, bins } = guess;

@@ -131,10 +131,10 @@ Deno.test("lightning: a bare state dict is one at epoch 0", () => {
 Deno.test("lightning: what is no checkpoint is refused in one sentence", () => {
   const inert = new PickleObject(new PickleGlobal("mine", "Model"), []);
   const cases: [root: unknown, message: RegExp][] = [
-    [inert, /Cannot find weights: the file holds no dict of names/],
-    [new Map([[1, 2]]), /the file holds no dict of names/],
-    [new Map(), /the file is an empty dict/],
-    [new Map([["a", inert]]), /a in the file is no tensor that can be read/],
+    [inert, /^Cannot find what a checkpoint has in the file: it holds no dict of names$/],
+    [new Map([[1, 2]]), /it holds no dict of names/],
+    [new Map(), /it is an empty dict/],
+    [new Map([["a", inert]]), /a in it is no tensor that can be read/],
     [new Map([["state_dict", null]]), /state_dict is no dict of names/],
     [new Map([["state_dict", new Map([["w", 3]])]]), /w in state_dict is no tensor/],
     [new Map<string, unknown>([["state_dict", null], ["epoch", -1]]), /its epoch is not a whole number/],
