@@ -129,7 +129,7 @@ for (const [answer, does] of [["y", true], ["", false]] as const) {
       await using server = serveArchive(await madeArchive());
       using folder = temporaryFolder();
       const { code, out } = await runOnTerminal(words(folder.path, []), server.address, `${answer}\n`);
-      assert.match(out, /CIFAR-10 is not in \S+\/data\. Download it from http:\S+\? \[y\/N\] /);
+      assert.match(out, /CIFAR-10 is not in \S+\/data\. Download it \(170 MB\) from http:\S+\? \[y\/N\] /);
       assert.deepEqual([code, server.asked], does ? [0, [0]] : [1, []], out);
       if (!does) assert.match(out, /Cannot find CIFAR-10: .*; --download fetches them/);
     },
