@@ -1,9 +1,10 @@
 // deno-lint-ignore-file no-console -- a script that prints its results
 /**
  * How much memory an epoch of image files takes, without a model: makes a folder of JPEGs of 500 x 375 pixels, turns all of
- * them into batches of views, and prints the most memory that the process held above what it had at the start.
+ * them into batches of views, and prints the most memory that the process held above what it had at the start, and the share
+ * of time that was spent waiting for data. With `--device_ms` each step keeps the main thread for so long, as a device does.
  *
- *     deno run -A scripts/measure_memory.ts [--images 20000] [--workers 8] [--batch 64]
+ *     deno run -A scripts/measure_memory.ts [--images 20000] [--workers 8] [--batch 64] [--device_ms 0]
  *
  * @module
  */
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     images: { type: "string", default: "20000" },
     workers: { type: "string", default: "8" },
     batch: { type: "string", default: "64" },
+    device_ms: { type: "string", default: "0" },
   },
 });
 const images = Number(values.images), batchSize = Number(values.batch);
@@ -53,17 +55,22 @@ try {
     ...{ workers: Number(values.workers), linear: false },
   });
   const steps = Math.floor(source.count / batchSize), start = performance.now();
-  let most = 0;
+  const clock = new Int32Array(new SharedArrayBuffer(4)), device = Number(values.device_ms);
+  let most = 0, waited = 0;
   for (let step = 0; step < steps; step++) {
-    const prepared = await source.prepare({ epoch: 0, step });
+    const asked = performance.now(), prepared = await source.prepare({ epoch: 0, step });
+    // The first batch is waited for once in a run.
+    if (step > 0) waited += performance.now() - asked;
     scope(() => void prepared.toBatch());
+    Atomics.wait(clock, 0, 0, device);
     most = Math.max(most, Deno.memoryUsage().rss);
     if ((step + 1) % Math.ceil(steps / 10) === 0 || step === steps - 1) {
       console.log(`${(step + 1) * batchSize} images: at most ${((most - before) / 1e6).toFixed(0)} MB`);
     }
   }
   const seconds = (performance.now() - start) / 1000;
-  console.log(`${(steps * batchSize / seconds).toFixed(0)} images/s, ${values.workers} workers`);
+  const share = `${(waited / seconds / 10).toFixed(1)}% of the time waiting for data`;
+  console.log(`${(steps * batchSize / seconds).toFixed(0)} images/s, ${values.workers} workers, ${share}`);
 } finally {
   await Deno.remove(folder, { recursive: true });
 }

@@ -24,7 +24,8 @@ export async function fetchDataset(
 ): Promise<number> {
   const archive = missingArchive(settings, command), { dataset, data_dir, download } = settings;
   if (archive === null) return 0;
-  const question = `${archive.title} is not in ${data_dir}. Download it from ${archive.url}?`;
+  const question =
+    `${archive.title} is not in ${data_dir}. Download it (${archive.size}) from ${archive.url}?`;
   if (!download && !confirmed(question)) return 0;
   return await launch([{
     script: import.meta.filename!,

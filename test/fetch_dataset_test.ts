@@ -96,6 +96,17 @@ Deno.test("fetch dataset: a wrong file ends the command in one sentence, before 
   assert.deepEqual(namesIn(folder.path), ["data"]);
 });
 
+Deno.test("fetch dataset: a server that passes on to another host is not followed", async () => {
+  await using server = serveArchive(new Uint8Array(10), () => "elsewhere");
+  using folder = temporaryFolder();
+  const { code, err } = await run(words(folder.path, ["--download"]), server.address);
+  assert.deepEqual([code, server.asked], [1, [0]]);
+  assert.match(
+    err,
+    /\nCannot download http:\S+: the server passes on to elsewhere\.test:80; if you trust that, name/,
+  );
+});
+
 /** Runs a program on a terminal of its own, on which an answer is typed. */
 async function runOnTerminal(words: readonly string[], address: string, answer: string) {
   const line = words.map((word) => `'${word}'`).join(" ");
@@ -118,7 +129,7 @@ for (const [answer, does] of [["y", true], ["", false]] as const) {
       await using server = serveArchive(await madeArchive());
       using folder = temporaryFolder();
       const { code, out } = await runOnTerminal(words(folder.path, []), server.address, `${answer}\n`);
-      assert.match(out, /CIFAR-10 is not in \S+\/data\. Download it from http:\S+\? \[y\/N\] /);
+      assert.match(out, /CIFAR-10 is not in \S+\/data\. Download it \(170 MB\) from http:\S+\? \[y\/N\] /);
       assert.deepEqual([code, server.asked], does ? [0, [0]] : [1, []], out);
       if (!does) assert.match(out, /Cannot find CIFAR-10: .*; --download fetches them/);
     },

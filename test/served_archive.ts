@@ -19,8 +19,8 @@ export async function archiveOfFolder(path: string, folder: string): Promise<Uin
   return new Uint8Array(gzipSync(await buffer(tar as unknown as AsyncIterable<Uint8Array>)));
 }
 
-/** How a transfer goes: to its end, or to its middle, where it is cut or stalls. */
-export type Transfer = "whole" | "cut" | "stall";
+/** How a transfer goes: to its end, to its middle, where it is cut or stalls, or to another host. */
+export type Transfer = "whole" | "cut" | "stall" | "elsewhere";
 
 /** A running server. */
 export interface ArchiveServer extends AsyncDisposable {
@@ -56,6 +56,7 @@ export function serveArchive(
 function respond(archive: Uint8Array<ArrayBuffer>, start: number, transfer: Transfer): Response {
   const headers = new Headers({ "content-length": `${archive.length - start}` });
   if (start > 0) headers.set("content-range", `bytes ${start}-${archive.length - 1}/${archive.length}`);
+  if (transfer === "elsewhere") return Response.redirect("http://elsewhere.test/set.tar.gz", 302);
   const status = start > 0 ? 206 : 200, rest = archive.subarray(start);
   if (transfer === "whole") return new Response(rest, { status, headers });
   let sent = false;

@@ -10,6 +10,8 @@ import { UsageError } from "../errors.ts";
 export interface Archive {
   /** The data set's name for messages, e.g. `CIFAR-10`. */
   readonly title: string;
+  /** How much there is to download, in words. */
+  readonly size: string;
   /** Where the archive is. */
   readonly url: string;
   /** The MD5 of the archive, in hexadecimal. */
@@ -25,18 +27,21 @@ export type DownloadableName = "cifar10" | "cifar100" | "stl10";
 export const ARCHIVES: Readonly<Record<DownloadableName, Archive>> = {
   cifar10: {
     title: "CIFAR-10",
+    size: "170 MB",
     url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     md5: "c32a1d4ab5d03f1284b67883e8d87530",
     folder: "cifar-10-batches-bin",
   },
   cifar100: {
     title: "CIFAR-100",
+    size: "169 MB",
     url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
     md5: "03b5dce01913d631647c71ecec9e9cb8",
     folder: "cifar-100-binary",
   },
   stl10: {
     title: "STL-10",
+    size: "2.6 GB",
     url: "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
     md5: "91f7769df0f17e558f3565bffb0c7dfb",
     folder: "stl10_binary",

@@ -121,11 +121,20 @@ async function receiveAll(url: string, part: string, options: DownloadOptions): 
     } catch (error) {
       signal?.throwIfAborted();
       failures = (await sizeOf(part) ?? 0) > before ? 0 : failures + 1;
-      if (error instanceof PermanentError || error instanceof Deno.errors.NotCapable) throw error;
+      if (error instanceof PermanentError) throw error;
+      if (error instanceof Deno.errors.NotCapable) throw new PermanentError(describeRefusal(error));
       if (failures >= attempts) throw new Error(`${messageOf(error)} (attempt ${failures} of ${attempts})`);
       await sleep(retryDelay * 2 ** Math.max(0, failures - 1), undefined, { signal });
     }
   }
+}
+
+/** A download may reach the host of its address and no other: what that one redirects to is not for it to say. */
+function describeRefusal({ message }: Error): string {
+  const host = /net access to "([^"]+)"/.exec(message)?.[1];
+  return host === undefined
+    ? message
+    : `the server passes on to ${host}; if you trust that, name the address there with STEC_ARCHIVE`;
 }
 
 /** One transfer: asks for what is missing and appends it. Returns when the file is whole. */

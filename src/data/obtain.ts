@@ -11,6 +11,7 @@ import { type FileSearch, findFiles } from "./binary.ts";
 import { cifarFiles } from "./cifar.ts";
 import type { Split } from "./dataset.ts";
 import type { DownloadOptions, DownloadProgress } from "./download.ts";
+import { messageOf } from "../errors.ts";
 import { stl10Files, type Stl10Split } from "./stl10.ts";
 
 /** Which data set, and where it should be. */
@@ -58,13 +59,8 @@ export async function obtain(
 ): Promise<void> {
   const { data_dir } = wanted, archive = missingArchive(wanted, command);
   if (archive === null) return;
-  await Deno.mkdir(data_dir, { recursive: true });
   const lockPath = `${data_dir}/${archive.folder}.lock`;
-  using lock = await Deno.open(lockPath, { write: true, create: true });
-  if (!await lock.tryLock(true)) {
-    progress.say(`Waiting for another process that downloads ${archive.title} to ${data_dir}`);
-    await lock.lock(true);
-  }
+  using _lock = await lockFile(lockPath, archive, progress);
   if (missingArchive(wanted, command) === null) return;
   const { downloadDataset } = await import("./download.ts");
   progress.say(`Downloading ${archive.title} from ${archive.url} to ${data_dir}`);
@@ -72,6 +68,21 @@ export async function obtain(
   // Whoever waits for the lock finds the data, so that nobody needs its file any more.
   await Deno.remove(lockPath);
   progress.say(`${archive.title} is in ${data_dir}/${archive.folder}`);
+}
+
+/** Opens a file that no other process has open this way, and waits until that is so. */
+async function lockFile(path: string, { title }: Archive, progress: Progress): Promise<Deno.FsFile> {
+  try {
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    const file = await Deno.open(path, { write: true, create: true });
+    if (!await file.tryLock(true)) {
+      progress.say(`Waiting for another process that downloads ${title}`);
+      await file.lock(true);
+    }
+    return file;
+  } catch (error) {
+    throw new Error(`Cannot download ${title}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Reports downloading and checking by the share that is done, unpacking when it begins. */

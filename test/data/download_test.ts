@@ -204,7 +204,7 @@ Deno.test("download: a data set's folder is there whole or not at all", async ()
   const good = await archiveOf("set/a.bin"), evil = await archiveOf("set/../../evil");
   let sent = evil;
   await withServer(() => new Response(sent), async (url, folder) => {
-    const archive = (): Archive => ({ title: "Set", url, md5: md5(sent), folder: "set" });
+    const archive = (): Archive => ({ title: "Set", size: "1 kB", url, md5: md5(sent), folder: "set" });
     await assert.rejects(
       downloadDataset(archive(), `${folder}/data`, FAST),
       /Cannot unpack .* leaves the folder/,

@@ -77,6 +77,16 @@ Deno.test("obtain: of several at a time one downloads, the others wait for it", 
   assert.equal(missingArchive(wanted, "train"), null);
 });
 
+Deno.test("obtain: a folder that cannot be made is said in one sentence", async () => {
+  using folder = temporaryFolder();
+  Deno.writeTextFileSync(`${folder.path}/file`, "");
+  const wanted = { dataset: "cifar10", data_dir: `${folder.path}/file/data` } as const;
+  await assert.rejects(
+    obtain(wanted, "eval", listener(), FAST),
+    /^Error: Cannot download CIFAR-10: Not a directory/,
+  );
+});
+
 Deno.test("obtain: what a killed process had unpacked is thrown away", async () => {
   using made = writeCifar100({ train: 3, test: 1 });
   using folder = temporaryFolder();
