@@ -1,21 +1,18 @@
 // NCCL beside Gloo: what processes compute together on GPUs.
 
-#define USE_C10D_GLOO
 #define USE_C10D_NCCL
 
-#include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/util/env.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
-#include <exception>
 #include <mutex>
-#include <thread>
 
 #include "distributed.h"
 #include "guard.h"
+#include "peer_watch.h"
 #include "stec_cuda.h"
 
 namespace stec {
@@ -33,57 +30,6 @@ void let_errors_return() {
   }
 }
 
-// Notices at once that another process is gone. NCCL would wait for it until the time-out, and so would whoever waits for
-// the GPU; but a connection of Gloo breaks when either of its ends is closed or killed. So one thread for each process
-// waits on its connection for a message that nobody sends.
-class PeerWatch {
- public:
-  PeerWatch(c10d::Backend& gloo, std::function<void(const std::string&)> lost) : lost_(std::move(lost)) {
-    for (int peer = 0; peer < gloo.getSize(); ++peer) {
-      if (peer == gloo.getRank()) continue;
-      std::vector<at::Tensor> message{at::empty({1})};
-      const auto work = gloo.recv(message, peer, kTag);
-      works_.push_back(work);
-      threads_.emplace_back([this, peer, work] { wait(peer, *work); });
-    }
-  }
-
-  ~PeerWatch() {
-    ending_ = true;
-    for (const auto& work : works_) work->abort();
-    for (auto& thread : threads_) thread.join();
-  }
-
- private:
-  // Far from the tags of other messages.
-  static constexpr int kTag = 0x57EC;
-
-  void wait(int peer, c10d::Work& work) noexcept {
-    try {
-      // A time-out of its own: Gloo's would close all connections when it is over.
-      work.wait(std::chrono::hours(24 * 365));
-    } catch (const std::exception& error) {
-      report(c10::str("NCCL: the connection to rank ", peer, " broke: ", error.what()));
-    } catch (...) {
-      report(c10::str("NCCL: the connection to rank ", peer, " broke"));
-    }
-  }
-
-  void report(const std::string& reason) noexcept {
-    if (ending_) return;
-    try {
-      lost_(reason);
-    } catch (...) {
-      // Whoever waits for the GPU now waits for NCCL's own time-out.
-    }
-  }
-
-  std::function<void(const std::string&)> lost_;
-  std::atomic<bool> ending_{false};
-  std::vector<c10::intrusive_ptr<c10d::Work>> works_;
-  std::vector<std::thread> threads_;
-};
-
 class Nccl : public Companion {
  public:
   Nccl(Group& group, c10::DeviceIndex device) {
@@ -99,10 +45,10 @@ class Nccl : public Companion {
       throw;
     }
     group.processes->setBackend(at::kCUDA, c10d::ProcessGroup::NCCL, c10::intrusive_ptr<c10d::Backend>(backend_));
-    watch_ = std::make_unique<PeerWatch>(*group.processes->getBackend(at::kCPU), [this](const std::string& reason) {
+    watch_ = std::make_unique<PeerWatch>(*group.processes->getBackend(at::kCPU), [this](int peer, const std::string& why) {
       {
         const std::lock_guard<std::mutex> lock(mutex_);
-        if (lost_.empty()) lost_ = reason;
+        if (lost_.empty()) lost_ = c10::str("NCCL: the connection to rank ", peer, " broke: ", why);
       }
       abandon();
     });

@@ -1,10 +1,10 @@
 // deno-lint-ignore-file no-console -- a script that prints its results
 /**
  * Everything that only a machine with a GPU can show: builds against the PyTorch that is installed there, runs the tests
- * that need a GPU, all other tests with that libtorch, short trainings and the benchmark beside PyTorch, and prints one
- * table. Needs no network. Where Deno is missing, `gpu_check.sh` brings it.
+ * that need a GPU, those that can with all tensors on the GPU, short trainings, the benchmark beside PyTorch and all tests
+ * with that libtorch, and prints one table. Needs no network. Where Deno is missing, `gpu_check.sh` brings it.
  *
- *     PYTHON=python3 deno run -A scripts/gpu_check.ts [--only build,gpu,train] [--batch 1024] [--steps 200]
+ *     PYTHON=python3 deno run -A scripts/gpu_check.ts [--only build,gpu,device,train,benchmark,all] [--batch 1024] [--steps 200]
  *
  * With --dry-run the CPU stands in for the GPU, to see that nothing fails for another reason than a missing GPU.
  *
@@ -18,7 +18,7 @@ import { readManifest } from "../src/setup/manifest.ts";
 
 const { values } = parseArgs({
   options: {
-    only: { type: "string", default: "build,gpu,train,benchmark,all" },
+    only: { type: "string", default: "build,gpu,device,train,benchmark,all" },
     batch: { type: "string", default: "1024" },
     steps: { type: "string", default: "200" },
     rounds: { type: "string", default: "5" },
@@ -38,10 +38,14 @@ function variables(): Record<string, string> {
 
 /** Runs `deno` in the repository, its words on the terminal, and returns its standard output. */
 async function deno(...args: string[]): Promise<string> {
+  return await denoWith({}, ...args);
+}
+
+async function denoWith(environment: Record<string, string>, ...args: string[]): Promise<string> {
   const command = new Deno.Command(Deno.execPath(), {
     args,
     cwd: REPOSITORY,
-    env: variables(),
+    env: { ...variables(), ...environment },
     stdout: "piped",
     stderr: "inherit",
   });
@@ -78,6 +82,13 @@ const STEPS: Record<string, () => Promise<string>> = {
     const text = await deno("test", "-A", "--no-check", "test/cuda");
     if (text.includes("skipped: no GPU")) throw new Error("tests were skipped: libtorch sees no GPU");
     return summary(text);
+  },
+  /** The tests of operators, layers, losses, optimisers and views, with all of their tensors on the GPU. */
+  async device() {
+    const device = { STEC_TEST_DEVICE: dry ? "cpu" : "cuda:0" };
+    const torch = ["foreach", "functional", "autograd", "tensor"].map((name) => `test/torch/${name}_test.ts`);
+    const folders = ["test/ssl", "test/nn", "test/optim", "test/augment"];
+    return summary(await denoWith(device, "test", "-A", "--no-check", ...folders, ...torch));
   },
   async train() {
     const plain = await demonstration();

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Packs what gpu_check.sh needs on a machine without Deno and without network: Deno, and the npm packages that the lock
-# file names, without what is for other systems. Run it on Linux on x86-64, where `deno task setup` or a test has run.
+# file names, without the libraries of other systems. Run it on Linux on x86-64, where `deno task setup` or a test has run.
 # Writes build/gpu_kit.tar.xz, about 40 MB.
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,7 +8,8 @@ kit=build/gpu_kit
 rm -rf "$kit" && mkdir -p "$kit"
 cp "$(readlink -f "$(command -v deno)")" "$kit/deno"
 cp -a node_modules "$kit/node_modules"
-rm -rf "$kit"/node_modules/.deno/*linuxmusl*
+# Deno wants to see each package, but nobody here loads these.
+find "$kit"/node_modules/.deno/*linuxmusl* -name "*.so*" -delete -o -name "*.node" -delete
 tar -C build -c gpu_kit | xz -6 -T0 >"$kit.tar.xz"
 rm -rf "$kit"
 ls -l "$kit.tar.xz"

@@ -9,10 +9,10 @@
 import assert from "node:assert/strict";
 import { readSafetensors } from "../src/checkpoint/safetensors.ts";
 import { noGrad } from "../src/torch/autograd.ts";
-import { fromTypedArray } from "../src/torch/create.ts";
 import { isFloating } from "../src/torch/dtype.ts";
 import { counters, scope } from "../src/torch/scope.ts";
 import type { Tensor } from "../src/torch/tensor.ts";
+import { fromTypedArray } from "./device.ts";
 
 /** The path of a golden file, given with its extension. */
 export function goldenPath(file: string): string {

@@ -98,7 +98,7 @@ export function trainStep(
   learner: Learner,
   prepared: Prepared,
   learningRate: number,
-  careful: boolean = learner.device === "cpu",
+  careful: boolean = learner.device === "cpu" && learner.graph === undefined,
 ): PendingMetrics {
   if (learner.graph !== undefined && !careful) return learner.graph.step(prepared, learningRate);
   return scope(() => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { blurKernelSize, gaussianBlur } from "../../src/augment/blur.ts";
-import { full, tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
+import { full, tensor } from "../device.ts";
 import { assertClose, assertNoLeak, goldenFile, img } from "../golden.ts";
 import { batchOf, type Image, imagesOf } from "./pixels.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Blend, blend_, blendWeights, grayscale_, shiftHue_ } from "../../src/augment/color.ts";
-import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { tensor } from "../device.ts";
 import { assertClose, assertNoLeak, goldenFile, img } from "../golden.ts";
 import { batchOf, CHANGES, grayed, imagesOf } from "./pixels.ts";
 

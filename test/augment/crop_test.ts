@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { drawCrop, resizedCrop } from "../../src/augment/crop.ts";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { Random } from "../../src/random.ts";
-import { fromTypedArray, tensor, zeros } from "../../src/torch/create.ts";
 import { cat } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { fromTypedArray, tensor, zeros } from "../device.ts";
 import { assertClose, assertNoLeak, goldenFile } from "../golden.ts";
 import { batchOf, cropped, flipped, imagesOf, madeUpBytes } from "./pixels.ts";
 

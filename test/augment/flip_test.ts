@@ -1,6 +1,6 @@
 import { flipLeftRight } from "../../src/augment/flip.ts";
-import { ones, tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
+import { ones, tensor } from "../device.ts";
 import { assertClose, assertNoLeak, goldenFile } from "../golden.ts";
 import { batchOf, flipped, imagesOf, madeUpBytes } from "./pixels.ts";
 

@@ -1,8 +1,8 @@
 /** Images as plain arrays, changed one pixel at a time: what the batched operations must agree with. */
 
-import { fromTypedArray } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { fromTypedArray } from "../device.ts";
 import { img } from "../golden.ts";
 
 /** An image of three planes. */

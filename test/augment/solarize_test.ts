@@ -1,6 +1,6 @@
 import { solarize } from "../../src/augment/solarize.ts";
-import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
+import { tensor } from "../device.ts";
 import { assertClose, assertNoLeak, goldenFile, img } from "../golden.ts";
 
 Deno.test("golden: solarisation is the reference's, exactly", () => {

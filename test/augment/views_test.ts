@@ -16,10 +16,10 @@ import {
   makeViewsOfCrops,
 } from "../../src/augment/views.ts";
 import { autocast } from "../../src/torch/autograd.ts";
-import { fromTypedArray, tensor, zeros } from "../../src/torch/create.ts";
 import { cat } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { DEVICE, fromTypedArray, tensor, zeros } from "../device.ts";
 import { assertClose, assertNoLeak } from "../golden.ts";
 import { batchOf, CHANGES, cropped, flipped, grayed, type Image, imagesOf, madeUpBytes } from "./pixels.ts";
 
@@ -156,7 +156,7 @@ Deno.test("views: autocast does not coarsen the pixels", () => {
   scope(() => {
     const images = madeUpBytes("autocast", [4, 3, 16, 16]);
     const parameters = drawViews(SETTINGS, equalSizes(4, 16, 16), KEY);
-    const inside = autocast("cpu", "bfloat16", () => makeViews(images, parameters, 16).views);
+    const inside = autocast(DEVICE, "bfloat16", () => makeViews(images, parameters, 16).views);
     assertClose(inside, makeViews(images, parameters, 16).views);
   });
 });

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { BatchNorm, Conv2d, Linear, ReLU, Sequential } from "../../src/nn/layers.ts";
-import { ones, tensor } from "../../src/torch/create.ts";
 import { batchNorm, conv2d, linear } from "../../src/torch/functional.ts";
 import { Generator } from "../../src/torch/random.ts";
 import { scope } from "../../src/torch/scope.ts";
+import { DEVICE, ones, tensor } from "../device.ts";
 import { assertClose, unit } from "../golden.ts";
 
 Deno.test("Linear: x W^T + b, drawn uniformly within 1/sqrt(inputs)", () => {
   scope(() => {
-    using generator = new Generator(1), layer = new Linear(16, 500, { generator });
-    using bare = new Linear(16, 4, { bias: false });
+    using generator = new Generator(1), layer = new Linear(16, 500, { generator }).to({ device: DEVICE });
+    using bare = new Linear(16, 4, { bias: false }).to({ device: DEVICE });
     const x = unit("x", [3, 16]).float();
     assertClose(layer.forward(x), linear(x, layer.weight, layer.bias), {});
     assertClose(bare.forward(x), linear(x, bare.weight), {});
@@ -26,13 +26,19 @@ Deno.test("Linear: x W^T + b, drawn uniformly within 1/sqrt(inputs)", () => {
 
 Deno.test("Conv2d: stride and padding, drawn with deviation sqrt(1 / fan-in)", () => {
   scope(() => {
-    using generator = new Generator(1), layer = new Conv2d(8, 32, 3, { stride: 2, padding: 1, generator });
+    using generator = new Generator(1),
+      layer = new Conv2d(8, 32, 3, { stride: 2, padding: 1, generator }).to({ device: DEVICE });
     const x = unit("x", [2, 8, 6, 6]).float();
     assertClose(layer.forward(x), conv2d(x, layer.weight, null, 2, 1), {});
     assert.deepEqual(layer.forward(x).shape, [2, 32, 3, 3]);
     const deviation = layer.weight.detach().std().item(), wanted = Math.sqrt(1 / 72);
     assert.ok(Math.abs(deviation - wanted) < 5 * wanted / Math.sqrt(2 * layer.weight.numel));
-    assert.deepEqual(new Conv2d(1, 1, 3).forward(ones([1, 1, 5, 5])).shape, [1, 1, 3, 3]);
+    assert.deepEqual(new Conv2d(1, 1, 3).to({ device: DEVICE }).forward(ones([1, 1, 5, 5])).shape, [
+      1,
+      1,
+      3,
+      3,
+    ]);
   });
 });
 
@@ -60,7 +66,7 @@ Deno.test("Conv2d: strided 1x1 windows over few channels, which come last, have 
 
 Deno.test("BatchNorm: batch statistics in training, running ones in use", () => {
   scope(() => {
-    using layer = new BatchNorm(3);
+    using layer = new BatchNorm(3).to({ device: DEVICE });
     assert.deepEqual([layer.weight.toNumbers(), layer.bias.toNumbers()], [[1, 1, 1], [0, 0, 0]]);
     const x = unit("x", [4, 3, 2, 2]).float().mul(5).add(2);
     const out = layer.forward(x);
@@ -85,7 +91,7 @@ Deno.test("BatchNorm: batch statistics in training, running ones in use", () => 
 });
 
 Deno.test("BatchNorm: a weight of zero where it is asked for", () => {
-  using layer = new BatchNorm(2, { zeroWeight: true });
+  using layer = new BatchNorm(2, { zeroWeight: true }).to({ device: DEVICE });
   assert.deepEqual(layer.weight.toNumbers(), [0, 0]);
 });
 
@@ -98,7 +104,7 @@ Deno.test("Sequential: layers one after another, under their names", () => {
     });
     // JavaScript puts names that are whole numbers first.
     assert.deepEqual([...layers.children().keys()], ["0", "2", "act"]);
-    using named = new Sequential({ first: new Linear(4, 3), act: new ReLU() });
+    using named = new Sequential({ first: new Linear(4, 3), act: new ReLU() }).to({ device: DEVICE });
     assert.deepEqual([...named.stateDict().keys()], ["first.weight", "first.bias"]);
     const x = unit("x", [5, 4]).float(), out = named.forward(x);
     assert.ok(out.detach().ge(0).all().item());

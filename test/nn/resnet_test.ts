@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { type Architecture, ResNet, type ResNetOptions } from "../../src/nn/resnet.ts";
-import { ones } from "../../src/torch/create.ts";
 import { Generator } from "../../src/torch/random.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { stack } from "../../src/torch/functional.ts";
+import { DEVICE, ones } from "../device.ts";
 import { assertClose, assertNoLeak, fill, goldenFile, goldenJson, img, unit } from "../golden.ts";
 
 const ARCHITECTURES: readonly Architecture[] = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"];
@@ -23,7 +23,7 @@ function casesOf(names: Iterable<string>): string[] {
 
 function build(name: string, options: Partial<ResNetOptions> = {}): ResNet {
   const [arch, stem] = name.split(".");
-  return new ResNet({ ...STEMS[stem], arch: arch as Architecture, ...options });
+  return new ResNet({ ...STEMS[stem], arch: arch as Architecture, ...options }).to({ device: DEVICE });
 }
 
 Deno.test("golden names: ResNets have the reference's names and shapes, in its order", () => {

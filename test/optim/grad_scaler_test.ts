@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
-import { tensor } from "../../src/torch/create.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
+import { DEVICE, tensor } from "../device.ts";
 import { assertNoLeak } from "../golden.ts";
 
 const STATE = { scale: 1024, growth_factor: 2, backoff_factor: 0.5, growth_interval: 3, _growth_tracker: 0 };
@@ -16,7 +16,7 @@ function setting() {
 
 Deno.test("grad scaler: the optimiser sees gradients without the factor", () => {
   scope(() => {
-    using scaler = new GradScaler("cpu");
+    using scaler = new GradScaler(DEVICE);
     const { parameter, optimizer } = setting();
     scaler.load(STATE);
     const loss = parameter.mul(0.25).sum();
@@ -30,7 +30,7 @@ Deno.test("grad scaler: the optimiser sees gradients without the factor", () => 
 
 Deno.test("grad scaler: a step with a gradient that is not finite is left out, and the factor backs off", () => {
   scope(() => {
-    using scaler = new GradScaler("cpu");
+    using scaler = new GradScaler(DEVICE);
     const { parameter, optimizer } = setting();
     for (const [i, value] of [Infinity, NaN].entries()) {
       parameter.grad = tensor([value]);
@@ -44,7 +44,7 @@ Deno.test("grad scaler: a step with a gradient that is not finite is left out, a
 
 Deno.test("grad scaler: the factor grows after so many good steps in a row", () => {
   scope(() => {
-    using scaler = new GradScaler("cpu");
+    using scaler = new GradScaler(DEVICE);
     const { parameter, optimizer } = setting();
     scaler.load(STATE);
     const states = [0, 0, Infinity, 0, 0, 0].map((value) => {
@@ -59,7 +59,7 @@ Deno.test("grad scaler: the factor grows after so many good steps in a row", () 
 
 Deno.test("grad scaler: a saved state is taken over, one that cannot be is refused", () => {
   scope(() => {
-    using first = new GradScaler("cpu"), second = new GradScaler("cpu");
+    using first = new GradScaler(DEVICE), second = new GradScaler(DEVICE);
     first.load({ ...STATE, _growth_tracker: 2 });
     second.load(first.state());
     assert.deepEqual(second.state(), { ...STATE, _growth_tracker: 2 });
@@ -70,7 +70,7 @@ Deno.test("grad scaler: a saved state is taken over, one that cannot be is refus
 
 Deno.test("grad scaler: leaves no tensor behind", () => {
   assertNoLeak(() => {
-    using scaler = new GradScaler("cpu");
+    using scaler = new GradScaler(DEVICE);
     const { parameter, optimizer } = setting();
     scaler.scale(parameter.sum()).backward();
     scaler.step(optimizer, 1);

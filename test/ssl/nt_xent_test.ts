@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { ntXent } from "../../src/ssl/nt_xent.ts";
-import { tensor } from "../../src/torch/create.ts";
 import { normalize } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
+import { tensor } from "../device.ts";
 import { assertClose, assertNoLeak, goldenFile, img } from "../golden.ts";
 
 for (const name of ["a", "b", "c"]) {

@@ -12,10 +12,10 @@ import {
   Stec,
   type StecOptions,
 } from "../../src/ssl/stec.ts";
-import { tensor } from "../../src/torch/create.ts";
 import { cat, where } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { DEVICE, tensor } from "../device.ts";
 import { assertClose, fill, goldenFile, goldenJson, img, unit } from "../golden.ts";
 
 /** What follows the reference's NT-Xent, whose similarities are float32: golden.md expects 1e-6 to 1e-5. */
@@ -73,7 +73,7 @@ function metrics(losses: Losses): number[] {
 }
 
 function freshModel(sizes: Partial<StecOptions> = {}): Stec {
-  const model = new Stec({ ...SIZES, ...sizes }).to({ dtype: "float64" });
+  const model = new Stec({ ...SIZES, ...sizes }).to({ dtype: "float64", device: DEVICE });
   fill(model.stateDict());
   return model;
 }
@@ -187,7 +187,7 @@ Deno.test("golden names: the model's names, shapes, order and optimiser groups",
     { state_dict: Record<string, Record<string, number[]>>; optimizer_groups: Record<string, string[]> }
   >("names");
   const { parameter_order: order } = goldenJson<{ parameter_order: string[] }>("order_and_schedule");
-  using model = new Stec(SIZES);
+  using model = new Stec(SIZES).to({ device: DEVICE });
   const state = Array.from(model.stateDict(), ([name, value]) => [name, value.shape]);
   assert.deepEqual(state, Object.entries(names.state_dict["stec.resnet18"]));
   assert.deepEqual(Array.from(model.namedParameters(), ([name]) => name), order);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { autocast, enableGrad, gradients, noGrad } from "../../src/torch/autograd.ts";
-import { arange, fromTypedArray, ones, tensor } from "../../src/torch/create.ts";
 import { type DType, isFloating } from "../../src/torch/dtype.ts";
 import { conv2d, crossEntropy, linear } from "../../src/torch/functional.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { arange, DEVICE, fromTypedArray, ones, tensor } from "../device.ts";
 import { assertNoLeak, unit } from "../golden.ts";
 import { gradcheck } from "./gradcheck.ts";
 
@@ -166,7 +166,7 @@ Deno.test("autocast: convolutions and products in the dtype asked for, losses in
     const plain: DType[] = Array(5).fill("float32");
     assert.deepEqual(dtypes(), plain);
     for (const dtype of ["bfloat16", "float16"] as const) {
-      assert.deepEqual(autocast("cpu", dtype, dtypes), [dtype, dtype, dtype, "float32", "float32"]);
+      assert.deepEqual(autocast(DEVICE, dtype, dtypes), [dtype, dtype, dtype, "float32", "float32"]);
     }
     assert.deepEqual(dtypes(), plain);
   });
@@ -175,18 +175,18 @@ Deno.test("autocast: convolutions and products in the dtype asked for, losses in
 Deno.test("autocast: nests, is switched off inside another and undone by errors", () => {
   scope(() => {
     const x = ones([2, 2]), product = () => x.matmul(x).dtype;
-    autocast("cpu", "bfloat16", () => {
-      assert.equal(autocast("cpu", "float16", product), "float16");
+    autocast(DEVICE, "bfloat16", () => {
+      assert.equal(autocast(DEVICE, "float16", product), "float16");
       assert.equal(product(), "bfloat16");
-      assert.equal(autocast("cpu", null, product), "float32");
+      assert.equal(autocast(DEVICE, null, product), "float32");
       assert.equal(product(), "bfloat16");
-      assert.throws(() => autocast("cpu", "float16", () => x.matmul(ones([3, 3]))));
+      assert.throws(() => autocast(DEVICE, "float16", () => x.matmul(ones([3, 3]))));
       assert.equal(product(), "bfloat16");
     });
     assert.equal(product(), "float32");
-    assert.throws(() => autocast("cpu", "bfloat16", () => Promise.resolve()), /autocast .* asynchronous/);
+    assert.throws(() => autocast(DEVICE, "bfloat16", () => Promise.resolve()), /autocast .* asynchronous/);
     assert.equal(product(), "float32");
-    assert.throws(() => autocast("cpu", "int64", product), /autocast: .*floating-point/);
+    assert.throws(() => autocast(DEVICE, "int64", product), /autocast: .*floating-point/);
     assert.equal(product(), "float32");
   });
 });
@@ -195,9 +195,9 @@ Deno.test("autocast: a weight that was cast for one dtype is cast anew for anoth
   scope(() => {
     const x = ones([2, 2]), weight = ones([2, 2]).requiresGrad_();
     const product = () => x.matmul(weight).dtype;
-    autocast("cpu", "bfloat16", () => {
+    autocast(DEVICE, "bfloat16", () => {
       assert.equal(product(), "bfloat16");
-      assert.equal(autocast("cpu", "float16", product), "float16");
+      assert.equal(autocast(DEVICE, "float16", product), "float16");
       assert.equal(product(), "bfloat16");
     });
   });
@@ -206,7 +206,7 @@ Deno.test("autocast: a weight that was cast for one dtype is cast anew for anoth
 Deno.test("autocast: gradients arrive in the weight's own dtype, and a noGrad pass before does not stop them", () => {
   scope(() => {
     const x = ones([2, 2]), weight = ones([2, 2]).requiresGrad_();
-    autocast("cpu", "bfloat16", () => {
+    autocast(DEVICE, "bfloat16", () => {
       noGrad(() => x.matmul(weight));
       x.matmul(weight).float().sum().backward();
     });
@@ -214,7 +214,7 @@ Deno.test("autocast: gradients arrive in the weight's own dtype, and a noGrad pa
     assert.deepEqual(weight.grad!.toNumbers(), [2, 2, 2, 2]);
     noGrad(() => weight.mul_(3));
     // The weight has changed since it was cast.
-    const again = autocast("cpu", "bfloat16", () => x.matmul(weight));
+    const again = autocast(DEVICE, "bfloat16", () => x.matmul(weight));
     assert.deepEqual(again.toNumbers(), [6, 6, 6, 6]);
   });
 });
@@ -223,7 +223,7 @@ Deno.test("autograd: neither graphs nor casts are left over", () => {
   const weight = scope(() => unit("autograd.weight", [3, 3]).float().requiresGrad_());
   const before = counters();
   assertNoLeak(() => {
-    autocast("cpu", "bfloat16", () => arange(0, 6).reshape(2, 3).float().matmul(weight).float().sum())
+    autocast(DEVICE, "bfloat16", () => arange(0, 6).reshape(2, 3).float().matmul(weight).float().sum())
       .backward();
     gradients([weight.mul(2).sum()], [weight]);
     weight.grad = null;

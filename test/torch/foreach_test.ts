@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { fromTypedArray, ones } from "../../src/torch/create.ts";
 import {
   foreachAdd,
   foreachAdd_,
@@ -17,6 +16,7 @@ import {
 } from "../../src/torch/foreach.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { fromTypedArray, ones } from "../device.ts";
 import { assertClose, assertNoLeak } from "../golden.ts";
 
 const entry = fc.array(fc.double({ min: 0.1, max: 10, noNaN: true }), { minLength: 1, maxLength: 5 });

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { arange, fromTypedArray, ones, tensor, zeros } from "../../src/torch/create.ts";
 import {
   batchNorm,
   cat,
@@ -17,6 +16,7 @@ import {
 } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { arange, fromTypedArray, ones, tensor, zeros } from "../device.ts";
 import { assertClose, unit } from "../golden.ts";
 import { gradcheck } from "./gradcheck.ts";
 import { at, build, type Model, toModel, toTensor } from "./model.ts";

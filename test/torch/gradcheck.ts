@@ -6,9 +6,9 @@
 
 import assert from "node:assert/strict";
 import { gradients, noGrad } from "../../src/torch/autograd.ts";
-import { fromTypedArray } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
+import { fromTypedArray } from "../device.ts";
 import { unit } from "../golden.ts";
 
 const STEP = 1e-6;

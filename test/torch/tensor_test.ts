@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { arange, fromTypedArray, ones, tensor, zeros } from "../../src/torch/create.ts";
 import { type DType, DTYPE_NUMBERS, isFloating } from "../../src/torch/dtype.ts";
 import { call } from "../../src/torch/operator.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { Tensor } from "../../src/torch/tensor.ts";
+import { arange, DEVICE, fromTypedArray, ones, tensor, zeros } from "../device.ts";
 import { assertClose } from "../golden.ts";
 
 const DTYPES = Object.keys(DTYPE_NUMBERS) as DType[];
@@ -294,8 +294,8 @@ Deno.test("tensor: a handle is not valid again when its place is used anew", () 
 
 Deno.test("tensor: it shows itself as dtype, shape and device", () => {
   using made = ones([2, 3], { dtype: "bfloat16" });
-  assert.equal(String(made), "Tensor(bfloat16[2, 3], cpu)");
-  assert.equal(Deno.inspect(made), "Tensor(bfloat16[2, 3], cpu)");
+  assert.equal(String(made), `Tensor(bfloat16[2, 3], ${DEVICE})`);
+  assert.equal(Deno.inspect(made), `Tensor(bfloat16[2, 3], ${DEVICE})`);
 });
 
 Deno.test("tensor: a dtype that this library does not use has a shape, but no name", () => {
