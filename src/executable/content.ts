@@ -62,13 +62,14 @@ export async function programFiles(): Promise<ContentFile[]> {
     .map((path) => ({ path: relative(REPOSITORY, path), source: path }));
   const packages = new Map(graphs.flatMap((graph) => [...packagesOf(graph)]));
   packages.set(LIBRARY_ONLY, join(REPOSITORY, "node_modules", LIBRARY_ONLY));
-  // A workspace of its own: Deno looks no further upwards, where others might have put something.
+  // A workspace and a package of its own: Deno looks no further upwards, where others might have put something.
   const config = { ...project, workspace: [], nodeModulesDir: "manual", lock: false, tasks: {} };
   return [
     ...own,
     ...[...packages].sort().flatMap(([name, folder]) => packageFiles(name, folder))
       .map((file) => file.path === DETECT_LIBC.path ? { ...file, source: encode(DETECT_LIBC.text) } : file),
     { path: "deno.json", source: encode(JSON.stringify(config)) },
+    { path: "package.json", source: encode(JSON.stringify({ name: "stec", private: true, type: "module" })) },
   ];
 }
 

@@ -112,11 +112,12 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
     );
     for (const line of ANSWERED) {
       const args = line.split(" ").filter(Boolean);
-      const expected = await answerOf([
-        ...[denoCommand(), "run", ...permissions, join(REPOSITORY, "cli.ts")],
-        ...args,
-      ], { STEC_PROGRAM: "stec" });
-      assert.deepEqual(await answerOf([root.executable, ...args], { STEC_CACHE: cache }), expected, line);
+      const program = [denoCommand(), "run", ...permissions, join(REPOSITORY, "cli.ts")];
+      const [expected, found] = await Promise.all([
+        answerOf([...program, ...args], { STEC_PROGRAM: "stec" }),
+        answerOf([root.executable, ...args], { STEC_CACHE: cache }),
+      ]);
+      assert.deepEqual(found, expected, line);
       assert.ok(line === "" || expected.out + expected.err !== "", "it says something");
     }
     assert.ok(!exists(cache));
@@ -177,6 +178,39 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
       [],
     );
     assert.ok(!files.some((path) => dirname(path).endsWith("/src/executable")));
+  });
+
+  await t.step("what others put into a folder above, as they may in /tmp, is not executed", async () => {
+    const files = [...below(join(root.path, "home/.cache/stec/executable"))];
+    const packages = new Set(
+      files.flatMap((path) => /node_modules\/((@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
+    );
+    const evil = "require('fs').writeFileSync('/home/evil', ''); Deno.exit(66); throw new Error('evil')";
+    for (const folder of ["", "home", "home/.cache/stec/executable"].map((name) => join(root.path, name))) {
+      const imports = Object.fromEntries([...packages].map((name) => [name, "./evil.cjs"]));
+      const write = (path: string, text: string) => {
+        Deno.mkdirSync(dirname(join(folder, path)), { recursive: true });
+        Deno.writeTextFileSync(join(folder, path), text);
+      };
+      write("evil.cjs", evil);
+      for (const name of packages) {
+        write(
+          `node_modules/${name}/package.json`,
+          JSON.stringify({ name, version: "99.0.0", main: "evil.cjs" }),
+        );
+        write(`node_modules/${name}/evil.cjs`, evil);
+      }
+      const scripts = { preinstall: "exit 66", postinstall: "exit 66" }, exports = { ".": "./evil.cjs" };
+      write("package.json", JSON.stringify({ name: "zod", type: "commonjs", imports, exports, scripts }));
+      const members = [...Deno.readDirSync(join(root.path, "home/.cache/stec/executable"))]
+        .filter(({ isDirectory }) => isDirectory)
+        .map(({ name }) => join(root.path, "home/.cache/stec/executable", name).replace(folder, "."));
+      write("deno.json", JSON.stringify({ workspace: members, imports, links: ["./node_modules/zod"] }));
+      write("tsconfig.json", JSON.stringify({ compilerOptions: { paths: { "*": ["./evil.cjs"] } } }));
+    }
+    const { code, err } = await root.run(["preview", "--count", "2", "-o", "/page.html"]);
+    assert.equal(code, 0, err);
+    assert.ok(!exists(join(root.path, "home", "evil")));
   });
 });
 
