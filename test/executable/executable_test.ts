@@ -61,11 +61,16 @@ class EmptyRoot implements Disposable {
 
   /** Runs it there, with no variable but HOME. */
   run(args: readonly string[]): Promise<Answer> {
+    return answerOf(this.words(args));
+  }
+
+  /** The words that run it there, as the process that they start. */
+  words(args: readonly string[]): string[] {
     const mounts = ["proc", "dev"].map((name) => `mount --rbind /${name} ${join(this.path, name)}`);
     const script = `${
       mounts.join("; ")
     }; exec env -i HOME=/home $(command -v chroot) ${this.path} /stec "$@"`;
-    return answerOf(inNamespace(`PATH=$PATH:/usr/sbin:/sbin; ${script}`, args));
+    return inNamespace(`PATH=$PATH:/usr/sbin:/sbin; ${script}`, args);
   }
 
   [Symbol.dispose](): void {
@@ -132,6 +137,18 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
     assert.match(err, /^No --dataset: this is the built-in demonstration/m);
     assert.match(out, /^test accuracy +\d\.\d{4} .*\nlinear probe on the untrained encoder +\d\.\d{4}/);
     assert.ok(exists(join(root.path, "results", "last.ckpt")));
+  });
+
+  await t.step("Ctrl-C saves a checkpoint and ends it with status 130", async () => {
+    const [command, ...args] = root.words(["train", "--results_path", "/stopped", "--log_every", "1"]);
+    const child = new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+    let err = "";
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      if (!err.includes("step") && (err + text).includes("step")) child.kill("SIGINT");
+      err += text;
+    }
+    assert.equal((await child.status).code, 130, err);
+    assert.ok(exists(join(root.path, "stopped", "last.ckpt")));
   });
 
   await t.step("two processes of it train together", async () => {
