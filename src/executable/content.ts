@@ -23,7 +23,11 @@ export interface ContentFile {
 /** A package from which a library alone is used, and none of its code. */
 const LIBRARY_ONLY = "@julusian/jpeg-turbo";
 /** What of that package is used. */
-const LIBRARY = /^(package\.json|LICENSE|prebuilds\/jpeg-turbo-linux-(x64|arm64)\/libturbojpeg\.so\.0)$/;
+const LIBRARY = new RegExp(
+  `^(package\\.json|LICENSE|prebuilds/jpeg-turbo-linux-${
+    Deno.build.arch === "x86_64" ? "x64" : "arm64"
+  }/libturbojpeg\\.so\\.0)$`,
+);
 /** Packages for other C libraries, and files only for other runtimes, for compilers and for who debugs packages. */
 const LEFT_OUT = /linuxmusl|\.([cm]?ts|map|h|bare)$|\/sharp\/(src|install)\//;
 /**
