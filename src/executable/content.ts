@@ -23,7 +23,11 @@ export interface ContentFile {
 /** A package from which a library alone is used, and none of its code. */
 const LIBRARY_ONLY = "@julusian/jpeg-turbo";
 /** What of that package is used. */
-const LIBRARY = /^(package\.json|LICENSE|prebuilds\/jpeg-turbo-linux-(x64|arm64)\/libturbojpeg\.so\.0)$/;
+const LIBRARY = new RegExp(
+  `^(package\\.json|LICENSE|prebuilds/jpeg-turbo-linux-${
+    Deno.build.arch === "x86_64" ? "x64" : "arm64"
+  }/libturbojpeg\\.so\\.0)$`,
+);
 /** Packages for other C libraries, and files only for other runtimes, for compilers and for who debugs packages. */
 const LEFT_OUT = /linuxmusl|\.([cm]?ts|map|h|bare)$|\/sharp\/(src|install)\//;
 /**
@@ -62,13 +66,14 @@ export async function programFiles(): Promise<ContentFile[]> {
     .map((path) => ({ path: relative(REPOSITORY, path), source: path }));
   const packages = new Map(graphs.flatMap((graph) => [...packagesOf(graph)]));
   packages.set(LIBRARY_ONLY, join(REPOSITORY, "node_modules", LIBRARY_ONLY));
-  // A workspace of its own: Deno looks no further upwards, where others might have put something.
+  // A workspace and a package of its own: Deno looks no further upwards, where others might have put something.
   const config = { ...project, workspace: [], nodeModulesDir: "manual", lock: false, tasks: {} };
   return [
     ...own,
     ...[...packages].sort().flatMap(([name, folder]) => packageFiles(name, folder))
       .map((file) => file.path === DETECT_LIBC.path ? { ...file, source: encode(DETECT_LIBC.text) } : file),
     { path: "deno.json", source: encode(JSON.stringify(config)) },
+    { path: "package.json", source: encode(JSON.stringify({ name: "stec", private: true, type: "module" })) },
   ];
 }
 

@@ -30,7 +30,7 @@ export async function denoCompile(output: string, files: readonly ContentFile[])
       ...["compile", "--quiet", "--no-check", "--no-prompt", "--self-extracting", "--output", output],
       ...["--config", join(folder, "deno.json"), ...PERMISSIONS, ...included, join(folder, "cli.ts")],
     ]);
-    if (answer?.code !== 0) return lastLine(answer?.err ?? "there is no deno in PATH");
+    if (answer?.code !== 0) return cause(answer?.err ?? "there is no deno in PATH");
     // A runtime that is none makes a file that does something else.
     const trial = await run(output, ["--version"]);
     return trial?.code === 0 && trial.out.startsWith("stec ") ? null : "what it makes does not start";
@@ -39,11 +39,10 @@ export async function denoCompile(output: string, files: readonly ContentFile[])
   }
 }
 
-/** Deno gives the causes of an error one by one, the first cause last. */
-function lastLine(text: string): string {
+/** What Deno gives as an error's first cause: it comes last, before a backtrace if there is one. */
+function cause(text: string): string {
   // deno-lint-ignore no-control-regex
-  const lines = text.replace(/\x1b\[[\d;]*m/g, "").split("\n").map((line) =>
-    line.replace(/^ *\d+: /, "").trim()
-  );
+  const [report] = text.replace(/\x1b\[[\d;]*m/g, "").split("Stack backtrace:");
+  const lines = report.split("\n").map((line) => line.replace(/^ *\d+: /, "").trim());
   return lines.findLast((line) => line !== "") ?? "it said nothing";
 }

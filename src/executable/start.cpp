@@ -97,14 +97,10 @@ std::vector<string> deno_arguments(const Archive& archive, const string& folder,
   return words;
 }
 
-/// An executable without libtorch uses the one in the folder LIBTORCH, whose path it hands on.
-void find_libtorch() {
+/// An executable without libtorch uses the one in the folder LIBTORCH. The program says where that is none.
+void name_libtorch() {
   const string named = variable("LIBTORCH"), folder = real(named);
-  if (named.empty()) fail("Cannot find libtorch: this executable comes without it; set LIBTORCH to its folder");
-  if (access((folder + "/lib/libtorch_cpu.so").c_str(), R_OK) != 0) {
-    fail("Cannot use LIBTORCH=" + named + ": there is no lib/libtorch_cpu.so in it");
-  }
-  setenv("STEC_LIBTORCH", folder.c_str(), 1);
+  setenv("STEC_LIBTORCH", (folder.empty() ? named : folder).c_str(), 1);
 }
 
 /// Deno starts no process while a variable of the loader is set; nothing here needs one.
@@ -128,7 +124,7 @@ int main(int count, char** arguments) {
     check_command_line(archive, count, arguments);
     folder = unpacked(archive);
   }
-  if (archive.external) find_libtorch();
+  if (archive.external) name_libtorch();
   setenv("STEC_NATIVE", (folder + "/build/native.json").c_str(), 1);
   setenv("DENO_DIR", (folder + "/" + kTranslated).c_str(), 1);
   const std::vector<string> words = deno_arguments(archive, folder, count, arguments);

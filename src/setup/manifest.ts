@@ -52,10 +52,10 @@ export function readManifest(
   environment: Environment = Deno.env,
   repository: string = REPOSITORY,
 ): NativeManifest {
-  const named = environment.get("STEC_NATIVE");
   // The cache comes first: a set-up that can write the repository removes what it finds there.
-  const written = [cacheBuildFolder(repository, environment), ownBuildFolder(repository)].map(manifestPath);
-  const path = named || written.find(exists);
+  const written = () =>
+    [cacheBuildFolder(repository, environment), ownBuildFolder(repository)].map(manifestPath);
+  const path = environment.get("STEC_NATIVE") || written().find(exists);
   if (!path) throw new Error("Cannot find the native library: run `deno task setup` first");
   let manifest: NativeManifest;
   try {
@@ -84,8 +84,18 @@ function placed(manifest: NativeManifest, folder: string, environment: Environme
   };
 }
 
+/** The folder of the libtorch that the user names, where an executable comes without. */
 function usersLibtorch({ version }: NativeManifest, environment: Environment): string {
-  const folder = environment.get("STEC_LIBTORCH") ?? "", found = versionOf(folder);
+  const folder = environment.get("STEC_LIBTORCH");
+  if (!folder) {
+    throw new Error(
+      `Cannot find libtorch: this executable comes without; set LIBTORCH to a libtorch ${version}`,
+    );
+  }
+  if (!exists(join(folder, "lib", "libtorch_cpu.so"))) {
+    throw new Error(`Cannot use LIBTORCH ${folder}: there is no lib/libtorch_cpu.so in it`);
+  }
+  const found = versionOf(folder);
   if (found === version) return folder;
   throw new Error(`Cannot use LIBTORCH ${folder}: it has version ${found}, this executable needs ${version}`);
 }

@@ -7,7 +7,7 @@ import { denoCommand } from "../../src/launch.ts";
 import { exists, REPOSITORY } from "../../src/setup/environment.ts";
 import project from "../../deno.json" with { type: "json" };
 import { type MadeFolder, temporaryFolder } from "../made_data.ts";
-import { HAS_NAMESPACES, inNamespace, WITHOUT_NAMESPACES } from "./namespace.ts";
+import { HAS_NAMESPACES, inNamespace } from "./namespace.ts";
 
 /** The most bytes that it may have. It is smaller when there is time to compress it well. */
 const LARGEST = 260_000_000;
@@ -16,6 +16,7 @@ const SYSTEM = [
   ...["ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"],
   ...["libresolv.so.2", "libgcc_s.so.1", "libstdc++.so.6"],
 ];
+const EMPTY = HAS_NAMESPACES ? "" : " (this machine's root, which is not empty: no namespaces here)";
 const SHARED = join(REPOSITORY, "..", "shared", "data");
 const CHECKPOINT = join(SHARED, "checkpoints", "stec_resnet18_cifar10.ckpt");
 const SAMPLE = join(SHARED, "cifar10-sample");
@@ -59,13 +60,24 @@ class EmptyRoot implements Disposable {
     return root;
   }
 
-  /** Runs it there, with no variable but HOME. */
+  /** A path there, as the executable is told it. */
+  at(path: string): string {
+    return HAS_NAMESPACES ? path : this.path + path;
+  }
+
+  /** Runs it there, with no variable but HOME; where there are no namespaces, it sees this machine's files, too. */
   run(args: readonly string[]): Promise<Answer> {
+    return answerOf(this.words(args));
+  }
+
+  /** The words that run it there, as the process that they start. */
+  words(args: readonly string[]): string[] {
+    if (!HAS_NAMESPACES) return ["/usr/bin/env", "-i", `HOME=${this.path}/home`, this.executable, ...args];
     const mounts = ["proc", "dev"].map((name) => `mount --rbind /${name} ${join(this.path, name)}`);
     const script = `${
       mounts.join("; ")
     }; exec env -i HOME=/home $(command -v chroot) ${this.path} /stec "$@"`;
-    return answerOf(inNamespace(`PATH=$PATH:/usr/sbin:/sbin; ${script}`, args));
+    return inNamespace(`PATH=$PATH:/usr/sbin:/sbin; ${script}`, args);
   }
 
   [Symbol.dispose](): void {
@@ -102,7 +114,7 @@ Deno.test("executable: the commands may do what their tasks may", () => {
   assert.ok(found.get("")!.every((flag) => !flag.includes("run")));
 });
 
-Deno.test(`executable: in an empty root it trains, and evaluates to the same digits${WITHOUT_NAMESPACES}`, async (t) => {
+Deno.test(`executable: in an empty root it trains, and evaluates to the same digits${EMPTY}`, async (t) => {
   using root = await EmptyRoot.make();
 
   await t.step("without unpacking it answers help and wrong flags as the program does", async () => {
@@ -112,31 +124,54 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
     );
     for (const line of ANSWERED) {
       const args = line.split(" ").filter(Boolean);
-      const expected = await answerOf([
-        ...[denoCommand(), "run", ...permissions, join(REPOSITORY, "cli.ts")],
-        ...args,
-      ], { STEC_PROGRAM: "stec" });
-      assert.deepEqual(await answerOf([root.executable, ...args], { STEC_CACHE: cache }), expected, line);
+      const program = [denoCommand(), "run", ...permissions, join(REPOSITORY, "cli.ts")];
+      const [expected, found] = await Promise.all([
+        answerOf([...program, ...args], { STEC_PROGRAM: "stec" }),
+        answerOf([root.executable, ...args], { STEC_CACHE: cache }),
+      ]);
+      assert.deepEqual(found, expected, line);
       assert.ok(line === "" || expected.out + expected.err !== "", "it says something");
     }
     assert.ok(!exists(cache));
   });
 
-  if (!HAS_NAMESPACES) return;
-
   await t.step("it trains the built-in demonstration", async () => {
-    const { code, out, err } = await root.run(["train", "--max_steps", "4", "--results_path", "/results"]);
+    const { code, out, err } = await root.run([
+      "train",
+      "--max_steps",
+      "4",
+      "--results_path",
+      root.at("/results"),
+    ]);
     assert.equal(code, 0, err);
-    assert.match(err, /^Unpacking \d+ MB into \/home\/\.cache\/stec\/executable\/\w+, once\n/);
+    assert.match(err, /^Unpacking \d+ MB into \S*\/home\/\.cache\/stec\/executable\/\w+, once\n/);
     assert.match(err, /^No --dataset: this is the built-in demonstration/m);
     assert.match(out, /^test accuracy +\d\.\d{4} .*\nlinear probe on the untrained encoder +\d\.\d{4}/);
     assert.ok(exists(join(root.path, "results", "last.ckpt")));
   });
 
+  await t.step("Ctrl-C saves a checkpoint and ends it with status 130", async () => {
+    const [command, ...args] = root.words([
+      "train",
+      "--results_path",
+      root.at("/stopped"),
+      "--log_every",
+      "1",
+    ]);
+    const child = new Deno.Command(command, { args, stdin: "null", stdout: "null", stderr: "piped" }).spawn();
+    let err = "";
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      if (!err.includes("step") && (err + text).includes("step")) child.kill("SIGINT");
+      err += text;
+    }
+    assert.equal((await child.status).code, 130, err);
+    assert.ok(exists(join(root.path, "stopped", "last.ckpt")));
+  });
+
   await t.step("two processes of it train together", async () => {
     // What the tests run on may be older than --processes.
     if (!(await root.run(["train", "--help"])).out.includes("--processes")) return;
-    const flags = "--processes 2 --max_steps 4 --batch_size 20 --results_path /two";
+    const flags = `--processes 2 --max_steps 4 --batch_size 20 --results_path ${root.at("/two")}`;
     const { code, err } = await root.run(["train", ...flags.split(" ")]);
     assert.equal(code, 0, err);
     assert.ok(exists(join(root.path, "two", "last.ckpt")));
@@ -152,13 +187,15 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
       for (const { name } of Deno.readDirSync(join(SAMPLE, "cifar-10-batches-bin"))) {
         Deno.copyFileSync(join(SAMPLE, "cifar-10-batches-bin", name), join(data, name));
       }
-      const flags = "--dataset cifar10 --data_dir /data --arch resnet18 --ckpt_path /a.ckpt";
+      const flags = `--dataset cifar10 --data_dir ${root.at("/data")} --arch resnet18 --ckpt_path ${
+        root.at("/a.ckpt")
+      }`;
       assert.deepEqual(await root.run(["eval", ...flags.split(" ")]), { code: 0, out: "0.5120\n", err: "" });
     },
   });
 
   await t.step("it writes a page of images, with sharp", async () => {
-    const { code, err } = await root.run(["preview", "--count", "2", "-o", "/page.html"]);
+    const { code, err } = await root.run(["preview", "--count", "2", "-o", root.at("/page.html")]);
     assert.equal(code, 0, err);
     assert.ok(Deno.statSync(join(root.path, "page.html")).size > 1000);
   });
@@ -177,6 +214,39 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
       [],
     );
     assert.ok(!files.some((path) => dirname(path).endsWith("/src/executable")));
+  });
+
+  await t.step("what others put into a folder above, as they may in /tmp, is not executed", async () => {
+    const files = [...below(join(root.path, "home/.cache/stec/executable"))];
+    const packages = new Set(
+      files.flatMap((path) => /node_modules\/((@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []),
+    );
+    const evil = "require('fs').writeFileSync('/home/evil', ''); Deno.exit(66); throw new Error('evil')";
+    for (const folder of ["", "home", "home/.cache/stec/executable"].map((name) => join(root.path, name))) {
+      const imports = Object.fromEntries([...packages].map((name) => [name, "./evil.cjs"]));
+      const write = (path: string, text: string) => {
+        Deno.mkdirSync(dirname(join(folder, path)), { recursive: true });
+        Deno.writeTextFileSync(join(folder, path), text);
+      };
+      write("evil.cjs", evil);
+      for (const name of packages) {
+        write(
+          `node_modules/${name}/package.json`,
+          JSON.stringify({ name, version: "99.0.0", main: "evil.cjs" }),
+        );
+        write(`node_modules/${name}/evil.cjs`, evil);
+      }
+      const scripts = { preinstall: "exit 66", postinstall: "exit 66" }, exports = { ".": "./evil.cjs" };
+      write("package.json", JSON.stringify({ name: "zod", type: "commonjs", imports, exports, scripts }));
+      const members = [...Deno.readDirSync(join(root.path, "home/.cache/stec/executable"))]
+        .filter(({ isDirectory }) => isDirectory)
+        .map(({ name }) => join(root.path, "home/.cache/stec/executable", name).replace(folder, "."));
+      write("deno.json", JSON.stringify({ workspace: members, imports, links: ["./node_modules/zod"] }));
+      write("tsconfig.json", JSON.stringify({ compilerOptions: { paths: { "*": ["./evil.cjs"] } } }));
+    }
+    const { code, err } = await root.run(["preview", "--count", "2", "-o", root.at("/page.html")]);
+    assert.equal(code, 0, err);
+    assert.ok(!exists(join(root.path, "home", "evil")));
   });
 });
 
