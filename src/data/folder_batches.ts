@@ -95,7 +95,7 @@ class Part {
   constructor(files: ImageFiles, options: FolderBatchesOptions, pool: DecodePool, notes: string[]) {
     this.#files = files;
     this.#options = options;
-    this.#loader = new CropLoader(files, options.views.size, pool, notes);
+    this.#loader = new CropLoader(files, options.views.size, pool, notes, options.processes);
     this.#orders = new EpochOrders(files.paths.length, options.seed);
   }
 
@@ -106,6 +106,7 @@ class Part {
     const start = (step * processes + rank) * batchSize;
     const crops = await this.#loader.load({
       picked: this.#orders.slice(orderEpoch, start, batchSize),
+      epoch,
       cutting: { kind: "views", key, views: linear ? 1 : 2 },
       redraw: redrawer(
         this.#files.paths.length,
