@@ -56,7 +56,8 @@ export class FolderBatches implements BatchSource {
     this.classes = train.labels === undefined ? 0 : train.classes.length;
     this.validationBatches = heldBatch === 0 ? 0 : Math.floor(held / heldBatch / processes);
     this.validationNote = `${held} images that are held out, augmented, ${heldBatch} a batch`;
-    this.notes = [...notes];
+    // What was found is the same for all processes, and said by the first; what cannot be decoded each says itself.
+    this.notes = options.rank === 0 ? [...notes] : [];
     this.#stepsPerEpoch = Math.floor(this.count / batchSize / processes);
     this.#pool = new DecodePool(workers);
     const learnt = new Part(train, options, this.#pool, this.notes);
