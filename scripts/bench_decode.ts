@@ -43,6 +43,7 @@ async function ownRound(step: number): Promise<number> {
   const start = process.cpuUsage(), key = { seed: 0, epoch: 0, step, first: 0 };
   const crops = await loader.load({
     picked: Uint32Array.from({ length: count }, (_, i) => i),
+    epoch: 0,
     cutting: { kind: "views", key, views: 2 },
     redraw: null,
   });

@@ -9,15 +9,17 @@ import { type DecodeFailure, sharedBytes } from "./decode_job.ts";
 import type { DecodePool } from "./decode_pool.ts";
 import type { ImageFiles } from "./image_folder.ts";
 
-/** So many files may fail in any case. */
+/** So many files of an epoch may fail in any case. */
 const FAILURES_ALLOWED = 10;
-/** The share of all files that may fail. */
+/** The share of an epoch's files that may fail. */
 const SHARE_ALLOWED = 0.001;
 
 /** A batch to load. */
 export interface CropRequest {
   /** Numbers of the files. */
   readonly picked: Uint32Array<ArrayBuffer>;
+  /** The epoch that they belong to. */
+  readonly epoch: number;
   /** What is cut out of each. */
   readonly cutting: Cutting;
   /** Draws another file for a place whose file cannot be decoded; null: the place stays empty. */
@@ -42,7 +44,11 @@ export class CropLoader {
   readonly #size: number;
   readonly #pool: Pick<DecodePool, "run">;
   readonly #notes: string[];
-  readonly #failed = new Map<number, string>();
+  readonly #processes: number;
+  /** Why files failed. */
+  readonly #reasons = new Map<number, string>();
+  /** The files that failed in each epoch; the next one is begun before the last batch of an epoch is used. */
+  readonly #failed = new Map<number, Set<number>>();
   #stop: Error | null = null;
   readonly #free: SharedArrayBuffer[] = [];
 
@@ -51,12 +57,20 @@ export class CropLoader {
    *
    * @param size S, height and width of the crops
    * @param notes receives a sentence on each file that cannot be decoded
+   * @param processes how many share the files of an epoch
    */
-  constructor(files: ImageFiles, size: number, pool: Pick<DecodePool, "run">, notes: string[]) {
+  constructor(
+    files: ImageFiles,
+    size: number,
+    pool: Pick<DecodePool, "run">,
+    notes: string[],
+    processes = 1,
+  ) {
     this.#files = files;
     this.#size = size;
     this.#pool = pool;
     this.#notes = notes;
+    this.#processes = processes;
   }
 
   /**
@@ -64,14 +78,14 @@ export class CropLoader {
    *
    * @throws {Error} with the list of files that cannot be decoded, if there are too many
    */
-  async load({ picked, cutting, redraw }: CropRequest): Promise<Crops> {
+  async load({ picked, epoch, cutting, redraw }: CropRequest): Promise<Crops> {
     const count = picked.length, views = cutting.kind === "views" ? cutting.views : 1, size = this.#size;
     const files = picked.slice(), sizes = new SharedArrayBuffer(8 * count);
     const pixels = this.#memory(views * count * 3 * size * size);
     for (let places = [...files.keys()]; places.length > 0;) {
       const paths = places.map((place) => this.#path(files[place]));
       const failures = await this.#pool.run({ paths, places, cutting, size, pixels, sizes });
-      for (const failure of failures) this.#account(files[failure.place], failure, redraw !== null);
+      for (const failure of failures) this.#account(epoch, files[failure.place], failure, redraw !== null);
       if (redraw === null) break;
       places = failures.map(({ place }) => place);
       for (const place of places) files[place] = redraw(place);
@@ -97,17 +111,27 @@ export class CropLoader {
   }
 
   /** Keeps account of a failure. Whether a damaged file fails may depend on what is cut out of it. */
-  #account(file: number, { reason }: DecodeFailure, replaced: boolean): void {
+  #account(epoch: number, file: number, { reason }: DecodeFailure, replaced: boolean): void {
     if (this.#stop !== null) throw this.#stop;
-    if (this.#failed.has(file)) return;
-    const failed = this.#failed.set(file, reason).size, { paths, root } = this.#files;
-    const consequence = replaced ? "another image takes its place" : "it is left out";
-    this.#notes.push(`Cannot decode ${this.#path(file)}: ${reason}; ${consequence} (${failed} so far)`);
-    if (failed <= Math.max(FAILURES_ALLOWED, SHARE_ALLOWED * paths.length) && failed < paths.length) return;
-    const list = Array.from(this.#failed, ([file, reason]) => `\n  ${this.#path(file)}: ${reason}`);
+    const { paths, root } = this.#files, failed = this.#failedIn(epoch).add(file).size;
+    if (!this.#reasons.has(file)) {
+      const known = this.#reasons.set(file, reason).size;
+      const consequence = replaced ? "another image takes its place" : "it is left out";
+      this.#notes.push(`Cannot decode ${this.#path(file)}: ${reason}; ${consequence} (${known} so far)`);
+    }
+    const allowed = Math.max(FAILURES_ALLOWED, SHARE_ALLOWED * paths.length / this.#processes);
+    if (failed <= allowed && this.#reasons.size < paths.length) return;
+    const list = Array.from(this.#reasons, ([file, reason]) => `\n  ${this.#path(file)}: ${reason}`);
     this.#stop = new Error(
-      `Cannot decode ${failed} of the ${paths.length} images in ${root}:${list.join("")}`,
+      `Cannot decode ${list.length} of the ${paths.length} images in ${root}:${list.join("")}`,
     );
     throw this.#stop;
+  }
+
+  #failedIn(epoch: number): Set<number> {
+    const failed = this.#failed.get(epoch) ?? new Set();
+    this.#failed.set(epoch, failed);
+    this.#failed.delete(epoch - 2);
+    return failed;
   }
 }

@@ -56,7 +56,8 @@ export class FolderBatches implements BatchSource {
     this.classes = train.labels === undefined ? 0 : train.classes.length;
     this.validationBatches = heldBatch === 0 ? 0 : Math.floor(held / heldBatch / processes);
     this.validationNote = `${held} images that are held out, augmented, ${heldBatch} a batch`;
-    this.notes = [...notes];
+    // What was found is the same for all processes, and said by the first; what cannot be decoded each says itself.
+    this.notes = options.rank === 0 ? [...notes] : [];
     this.#stepsPerEpoch = Math.floor(this.count / batchSize / processes);
     this.#pool = new DecodePool(workers);
     const learnt = new Part(train, options, this.#pool, this.notes);
@@ -95,7 +96,7 @@ class Part {
   constructor(files: ImageFiles, options: FolderBatchesOptions, pool: DecodePool, notes: string[]) {
     this.#files = files;
     this.#options = options;
-    this.#loader = new CropLoader(files, options.views.size, pool, notes);
+    this.#loader = new CropLoader(files, options.views.size, pool, notes, options.processes);
     this.#orders = new EpochOrders(files.paths.length, options.seed);
   }
 
@@ -106,6 +107,7 @@ class Part {
     const start = (step * processes + rank) * batchSize;
     const crops = await this.#loader.load({
       picked: this.#orders.slice(orderEpoch, start, batchSize),
+      epoch,
       cutting: { kind: "views", key, views: linear ? 1 : 2 },
       redraw: redrawer(
         this.#files.paths.length,

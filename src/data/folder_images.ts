@@ -54,6 +54,7 @@ export class FolderImages implements PlainImages {
       (index) =>
         this.#loader.load({
           picked: numbers.slice(index * batchSize, (index + 1) * batchSize),
+          epoch: 0,
           cutting: { kind: "middle" },
           redraw: null,
         }),

@@ -50,20 +50,32 @@ export interface Log extends Disposable {
   rewind(doneSteps: number): void;
 }
 
-/** Opens the log of a run; of several processes that share it, process 0 alone is heard. */
+/** Opens the log of a run; of several processes that share it, process 0 alone tells how it goes. */
 export function openLog(options: RunLogOptions, rank: number): Log {
-  return rank === 0 ? new RunLog(options) : SILENCE;
+  return rank === 0 ? new RunLog(options) : new BareLog(rank);
 }
 
-const SILENCE: Log = {
-  speed: {},
-  step: () => {},
-  write: () => {},
-  note: () => {},
-  notes: (list) => void list.splice(0),
-  rewind: () => {},
-  [Symbol.dispose]: () => {},
-};
+/** What another process than the first one logs: sentences on its own data, which no other process knows of. */
+class BareLog implements Log {
+  readonly speed: Metrics = {};
+  readonly #rank: number;
+  readonly #progress = new ProgressWriter(standardError());
+
+  constructor(rank: number) {
+    this.#rank = rank;
+  }
+
+  step(): void {}
+  write(): void {}
+  note(): void {}
+  rewind(): void {}
+
+  notes(list: string[]): void {
+    for (const text of list.splice(0)) this.#progress.note(`Process ${this.#rank}: ${text}`);
+  }
+
+  [Symbol.dispose](): void {}
+}
 
 class RunLog implements Log {
   readonly #options: RunLogOptions;

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { CropLoader } from "../../src/data/crop_loader.ts";
 import type { DecodePool } from "../../src/data/decode_pool.ts";
 
-/** Files of which the first ones cannot be decoded, loaded in batches of ten by a pool that only says so. */
-async function loadAll(count: number, broken: number): Promise<{ notes: string[]; loaded: number }> {
+/** Loads batches of files, of which the first ones cannot be decoded, by a pool that only says so. */
+function loaderOf(count: number, broken: number, processes = 1) {
   const paths = Array.from({ length: count }, (_, i) => `${i}.JPEG`), notes: string[] = [];
   const pool: Pick<DecodePool, "run"> = {
     run: (job) =>
@@ -12,24 +12,31 @@ async function loadAll(count: number, broken: number): Promise<{ notes: string[]
           .map((place) => ({ place, reason: "it is broken" })),
       ),
   };
-  const loader = new CropLoader({ root: "/data", paths, classes: [] }, 1, pool, notes);
-  let loaded = 0;
-  for (let start = 0; start < count; start += 10) {
-    const crops = await loader.load({
-      picked: Uint32Array.from({ length: 10 }, (_, i) => start + i),
-      cutting: { kind: "middle" },
-      redraw: () => count - 1,
-    });
-    loaded += crops.picked.filter((file) => file >= broken).length;
-    crops.release();
-  }
-  return { notes, loaded };
+  const loader = new CropLoader({ root: "/data", paths, classes: [] }, 1, pool, notes, processes);
+  /** Loads ten files at a time, `from` to `to`, and says how many were whole in the end. */
+  const load = async (epoch: number, from: number, to: number) => {
+    let whole = 0;
+    for (let start = from; start < to; start += 10) {
+      const crops = await loader.load({
+        picked: Uint32Array.from({ length: 10 }, (_, i) => start + i),
+        epoch,
+        cutting: { kind: "middle" },
+        redraw: () => count - 1,
+      });
+      whole += crops.picked.filter((file) => file >= broken).length;
+      crops.release();
+    }
+    return whole;
+  };
+  return { notes, load };
 }
 
 Deno.test("crop loader: ten files may fail, of many a thousandth, and each is named and counted", async () => {
   for (const [count, allowed] of [[100, 10], [10_000, 10], [20_000, 20], [25_600, 25]]) {
-    const { notes, loaded } = await loadAll(count, allowed);
-    assert.equal(loaded, count, "others have taken their places");
+    const { notes, load } = loaderOf(count, allowed);
+    for (const epoch of [0, 1]) {
+      assert.equal(await load(epoch, 0, count), count, "others have taken their places");
+    }
     assert.deepEqual(
       notes,
       Array.from(
@@ -38,7 +45,7 @@ Deno.test("crop loader: ten files may fail, of many a thousandth, and each is na
           `Cannot decode /data/${i}.JPEG: it is broken; another image takes its place (${i + 1} so far)`,
       ),
     );
-    await assert.rejects(loadAll(count, allowed + 1), (error: Error) => {
+    await assert.rejects(loaderOf(count, allowed + 1).load(0, 0, count), (error: Error) => {
       const [sentence, ...list] = error.message.split("\n");
       assert.equal(sentence, `Cannot decode ${allowed + 1} of the ${count} images in /data:`);
       assert.deepEqual(
@@ -48,4 +55,15 @@ Deno.test("crop loader: ten files may fail, of many a thousandth, and each is na
       return true;
     });
   }
+});
+
+Deno.test("crop loader: of several processes each has its share of an epoch, another one in every epoch", async () => {
+  const { notes, load } = loaderOf(40_000, 60, 2);
+  // This process meets 20 of the broken files in each epoch, a thousandth of its 20,000.
+  for (const epoch of [0, 1, 2]) {
+    assert.equal(await load(epoch, 20 * epoch, 20 * epoch + 20), 20);
+    assert.equal(await load(epoch, 20_000, 20_010), 10);
+  }
+  assert.equal(notes.length, 60);
+  await assert.rejects(load(2, 0, 10), /^Error: Cannot decode 60 of the 40000 images in \/data:/);
 });

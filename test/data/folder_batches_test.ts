@@ -43,6 +43,8 @@ Deno.test("folder batches: they depend on seed and place alone, not on workers o
   await using many = open(folder.path, { workers: 3 });
   await using other = open(folder.path, { seed: 6 });
   assert.deepEqual([one.count, one.classes, one.validationBatches], [17, 2, 1]);
+  await using second = open(folder.path, { rank: 1, processes: 2 });
+  assert.deepEqual([one.notes.length > 0, second.notes], [true, []], "the first process says what was found");
   const batches: Numbers[] = [];
   for (const epoch of [0, 1]) {
     for (const step of [0, 1, 2, 3]) batches.push(numbersOf(await one.prepare({ epoch, step })));
