@@ -29,6 +29,7 @@
 export * from "./src/torch/autograd.ts";
 export * from "./src/torch/create.ts";
 export * from "./src/torch/cuda.ts";
+export * from "./src/torch/cuda_graph.ts";
 export * from "./src/torch/device.ts";
 export * from "./src/torch/dtype.ts";
 export * from "./src/torch/functional.ts";

@@ -57,6 +57,18 @@ Deno.test("commands: export writes what exportEncoder does, without the library 
   assert.ok(file.tensors.has("layer4.1.bn2.weight") && !file.tensors.has("fc.weight"));
 });
 
+Deno.test("commands: a search path for libraries in the environment, as in CUDA's containers, is no hindrance", async () => {
+  const { code, out, err } = await run("export", ["--ckpt_path", "none.ckpt", "-o", "none.pth"], {
+    ...NO_LIBRARY,
+    LD_LIBRARY_PATH: "/usr/local/nvidia/lib64",
+  });
+  assert.deepEqual({ code, out, err }, {
+    code: 1,
+    out: "",
+    err: "Cannot read none.ckpt: there is no such file\n",
+  });
+});
+
 Deno.test("commands: export says in one sentence what cannot be written, and leaves nothing", async () => {
   using folder = temporaryFolder();
   const ckpt_path = join(folder.path, "a.ckpt"), output = join(folder.path, "encoder.pth");

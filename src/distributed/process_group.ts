@@ -6,7 +6,8 @@
 
 import { noGrad } from "../torch/autograd.ts";
 import { zeros } from "../torch/create.ts";
-import { joinByNccl } from "../torch/cuda.ts";
+import { gpuNumber } from "../torch/cuda.ts";
+import { cuda } from "../torch/cuda_library.ts";
 import { check, native, nativeError, PAYLOAD, payload } from "../torch/library.ts";
 import { keep } from "../torch/scope.ts";
 import { Tensor } from "../torch/tensor.ts";
@@ -50,7 +51,11 @@ export class ProcessGroup implements Peers, Disposable {
 
   /** Lets the group compute with tensors on this process's GPU, of which each process has another one. */
   joinGpu(device: string): void {
-    joinByNccl(this.handle, device);
+    const gpu = gpuNumber(device);
+    if (gpu === null) {
+      throw new RangeError(`Cannot connect processes on ${device} by NCCL: wanted cuda or cuda:N`);
+    }
+    check(cuda().stec_cuda_join(this.handle, gpu), "connect the processes' GPUs");
   }
 
   gather(rows: Tensor): Tensor {

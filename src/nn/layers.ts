@@ -38,10 +38,10 @@ export class Linear extends Layer {
 }
 
 /**
- * With fewer input channels, the gradient of a strided 1x1 convolution of channels that come last writes past its memory
- * in oneDNN, which CPUs convolve with: seen in libtorch 2.13, from Python as well.
+ * Unless the input channels are a multiple of this, the gradient of a strided 1x1 convolution of channels that come last
+ * writes past its memory in oneDNN, which CPUs convolve with: seen in libtorch 2.13, from Python as well.
  */
-const STRIDED_CHANNELS = 16;
+const WHOLE_CHANNELS = 16;
 
 /** Square two-dimensional convolution without bias: (N, in, H, W) to (N, out, H', W'). */
 export class Conv2d extends Layer {
@@ -64,7 +64,7 @@ export class Conv2d extends Layer {
     super();
     this.stride = options.stride ?? 1;
     this.padding = options.padding ?? 0;
-    this.#thins = kernelSize === 1 && this.stride > 1 && this.padding === 0 && inputs < STRIDED_CHANNELS;
+    this.#thins = kernelSize === 1 && this.stride > 1 && this.padding === 0 && inputs % WHOLE_CHANNELS !== 0;
     const shape = [outputs, inputs, kernelSize, kernelSize];
     this.weight = this.parameter("weight", convolutionWeight(shape, options.generator ?? null));
   }

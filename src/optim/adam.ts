@@ -48,6 +48,7 @@ export class Adam extends Optimizer {
     return [Math.sqrt(1 - BETA2 ** this.steps), -learningRate / (1 - BETA1 ** this.steps)];
   }
 
+  /** One step with the gradients that the parameters carry. */
   override update([correction, rate]: readonly Operand[]): void {
     for (const group of this.groups) this.#updateGroup(group, correction, rate);
   }

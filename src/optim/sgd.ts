@@ -38,10 +38,12 @@ export class Sgd extends Optimizer {
     this.#options = options;
   }
 
+  /** The learning rate, negative. */
   override advance(learningRate: number): readonly number[] {
     return [-learningRate];
   }
 
+  /** One step with the gradients that the parameters carry. */
   override update([rate]: readonly Operand[]): void {
     for (const group of this.groups) this.#updateGroup(group, rate);
   }

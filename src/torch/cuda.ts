@@ -1,77 +1,14 @@
 /**
  * GPUs: which there are, their memory, and what they may do.
  *
- * The library for CUDA is loaded when the first of these functions needs it: it takes time and memory, and a CUDA build
- * of libtorch must start at once on a machine without a GPU. Ask for a device before the first operator call, since
- * libtorch decides then whether it knows CUDA.
+ * Ask for a device before the first operator call, since libtorch decides then whether it knows CUDA.
  *
  * @module
  */
 
 import { wantsCuda } from "../setup/environment.ts";
+import { cuda } from "./cuda_library.ts";
 import { check, manifest, readText } from "./library.ts";
-
-const ABI_VERSION = 2;
-
-/** `native/stec_cuda.h`, function by function. */
-const SYMBOLS = {
-  stec_cuda_abi_version: { parameters: [], result: "u32" },
-  stec_cuda_devices: { parameters: [], result: "i32" },
-  stec_cuda_describe: {
-    parameters: ["i32", /* device */ "buffer", /* out */ "u32" /* capacity */],
-    result: "i32",
-  },
-  stec_cuda_set_device: { parameters: ["i32" /* device */], result: "i32" },
-  stec_cuda_synchronize: { parameters: ["i32" /* device */], result: "i32" },
-  stec_cuda_memory: {
-    parameters: ["i32", /* device */ "buffer", /* out */ "f64" /* bytes */],
-    result: "i32",
-  },
-  stec_cuda_reset_peak: { parameters: ["i32" /* device */], result: "i32" },
-  stec_cuda_empty_cache: { parameters: [], result: "i32" },
-  stec_cuda_set_benchmark: { parameters: ["u32" /* enabled */], result: "i32" },
-  stec_cuda_set_tf32: { parameters: ["u32" /* enabled */], result: "i32" },
-  stec_cuda_join: { parameters: ["f64", /* group */ "i32" /* device */], result: "i32" },
-  stec_cuda_own_stream: { parameters: ["i32" /* device */], result: "i32" },
-  stec_cuda_graph_new: { parameters: [], result: "f64" },
-  stec_cuda_graph_begin: { parameters: ["f64" /* graph */], result: "i32" },
-  stec_cuda_graph_end: { parameters: ["f64" /* graph */], result: "i32" },
-  stec_cuda_graph_replay: { parameters: ["f64" /* graph */], result: "i32" },
-  stec_cuda_graph_free: { parameters: ["f64" /* graph */], result: "i32" },
-} as const satisfies Deno.ForeignLibraryInterface;
-
-/** The functions of the library for CUDA. */
-export type Symbols = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-
-let opened: Symbols | undefined;
-
-/** The functions of the library for CUDA, which is loaded now if it is not yet. */
-export function cuda(): Symbols {
-  return opened ??= open();
-}
-
-function open(): Symbols {
-  const { cudaShim, cudaMissing, libtorch } = manifest;
-  if (cudaShim === null) throw new Error(`Cannot use a GPU: ${cudaMissing ?? "run `deno task setup`"}`);
-  let symbols: Symbols;
-  try {
-    symbols = Deno.dlopen(cudaShim, SYMBOLS).symbols;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    throw new Error(
-      `Cannot load ${cudaShim} (libtorch in ${libtorch}): ${
-        error instanceof Error ? error.message : error
-      }. ` +
-        "Run `deno task setup`, or `deno task doctor` to see more",
-    );
-  }
-  const version = symbols.stec_cuda_abi_version();
-  if (version === ABI_VERSION) return symbols;
-  throw new Error(
-    `Cannot use ${cudaShim}: it speaks version ${version} of the interface, this program version ` +
-      `${ABI_VERSION}. Run \`deno task setup\``,
-  );
-}
 
 /** The number of a device, 0 for `cuda` alone; null for one that is no GPU. */
 export function gpuNumber(device: string): number | null {
@@ -80,7 +17,7 @@ export function gpuNumber(device: string): number | null {
 }
 
 /** The library and the number of a GPU. */
-export function onGpu(device: string): [native: Symbols, gpu: number] {
+function onGpu(device: string): [native: ReturnType<typeof cuda>, gpu: number] {
   const number = gpuNumber(device);
   if (number === null) throw new RangeError(`Cannot use ${device} as a GPU: wanted cuda or cuda:N`);
   return [cuda(), number];
@@ -185,14 +122,4 @@ export function setCudnnBenchmark(enabled: boolean): void {
 /** Whether float32 products and convolutions may round what they multiply to TF32, which has 10 bits of mantissa. */
 export function setTf32(enabled: boolean): void {
   check(cuda().stec_cuda_set_tf32(enabled ? 1 : 0), "set TF32");
-}
-
-/**
- * Lets a process group compute with tensors on a GPU, by NCCL.
- *
- * @param group the shim's handle
- */
-export function joinByNccl(group: number, device: string): void {
-  const [native, gpu] = onGpu(device);
-  check(native.stec_cuda_join(group, gpu), "connect the processes' GPUs");
 }

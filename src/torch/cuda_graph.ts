@@ -4,7 +4,8 @@
  * @module
  */
 
-import { cuda, emptyCudaCache } from "./cuda.ts";
+import { emptyCudaCache } from "./cuda.ts";
+import { cuda } from "./cuda_library.ts";
 import { check, nativeError } from "./library.ts";
 
 /** Records work for a device, and does it again on the same memory. */
@@ -32,6 +33,7 @@ export class CudaGraph implements Recorder {
     if (this.#handle < 0) throw nativeError("prepare a recording for a GPU");
   }
 
+  /** Records what the body computes. */
   record(body: () => void): void {
     // What came before holds the same amount of memory that is needed now.
     emptyCudaCache();
@@ -46,6 +48,7 @@ export class CudaGraph implements Recorder {
     check(cuda().stec_cuda_graph_end(this.#handle), "end a recording for a GPU");
   }
 
+  /** Computes what was recorded. */
   replay(): void {
     check(cuda().stec_cuda_graph_replay(this.#handle), "replay a recording");
   }

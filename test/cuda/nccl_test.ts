@@ -3,7 +3,7 @@ import { parallelize } from "../../src/distributed/ddp.ts";
 import { ProcessGroup } from "../../src/distributed/process_group.ts";
 import { Store } from "../../src/distributed/store.ts";
 import { tensor } from "../../src/torch/create.ts";
-import { gpuNumber, synchronize } from "../../src/torch/cuda.ts";
+import { cudaDeviceCount, gpuNumber, synchronize } from "../../src/torch/cuda.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { freePort } from "../../src/distributed/world.ts";
 import { assertClose } from "../golden.ts";
@@ -17,6 +17,17 @@ function alone(body: (group: ProcessGroup) => void): void {
   using group = new ProcessGroup(store, { ...place, rank: 0, size: 1 });
   body(group);
 }
+
+Deno.test("NCCL: only a GPU that is there can join", () => {
+  alone((group) => {
+    assert.throws(
+      () => group.joinGpu("cpu"),
+      /^RangeError: Cannot connect processes on cpu by NCCL: wanted cuda/,
+    );
+    const none = `cuda:${cudaDeviceCount({ sure: true })}`;
+    assert.throws(() => group.joinGpu(none), /there is no GPU|Cannot use a GPU: /);
+  });
+});
 
 gpuTest("NCCL with one rank: collectives on the GPU and, beside them, on the CPU", (device) => {
   alone((group) =>

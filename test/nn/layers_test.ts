@@ -43,7 +43,7 @@ Deno.test("Conv2d: stride and padding, drawn with deviation sqrt(1 / fan-in)", (
 });
 
 Deno.test("Conv2d: strided 1x1 windows over few channels, which come last, have the gradients of others", () => {
-  for (const inputs of [4, 8]) {
+  for (const inputs of [4, 8, 24, 40]) {
     scope(() => {
       using generator = new Generator(1), layer = new Conv2d(inputs, 2 * inputs, 1, { stride: 2, generator });
       const last = { memoryFormat: "channels_last" } as const;
