@@ -26,14 +26,10 @@ export async function denoCompile(
 ): Promise<string | null> {
   const folder = await Deno.makeTempDir({ prefix: "stec-compile-" });
   try {
+    const missing = await whyNoRuntime(join(folder, "trial"));
+    if (missing !== null) return missing;
     stage(folder, files, level);
-    const included = [
-      PACKED,
-      "node_modules",
-      "licences",
-      "src/data/decode_worker.ts",
-      "src/executable/unpack.ts",
-    ]
+    const included = [PACKED, "node_modules", "licences", "src/data/decode_worker.ts"]
       .flatMap((path) => ["--include", join(folder, path)]);
     const answer = await run("deno", [
       ...["compile", "--quiet", "--no-check", "--no-prompt", "--self-extracting", "--output", output],
