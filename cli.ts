@@ -16,6 +16,10 @@ import type { TrainResult } from "./src/train.ts";
 async function main(args: string[]): Promise<number> {
   const invocation = parseCommandLine(args, columns());
   if (invocation.command === "print") return print(invocation.text.trimEnd());
+  if (Deno.build.standalone && !isLaunched() && !["inspect", "export"].includes(invocation.command)) {
+    const { unpackLibraries } = await import("./src/executable/unpack.ts");
+    Deno.env.set("STEC_NATIVE", await unpackLibraries(Deno.env));
+  }
   // An inspection only reads, as this process does.
   if (isLaunched() || invocation.command === "inspect") return await run(invocation);
   if (invocation.command !== "export") {

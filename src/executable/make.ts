@@ -37,9 +37,10 @@ export async function makeExecutable(
   const libtorch = await getLibtorch(environment, progress);
   const native = await nativeParts(libtorch, external, environment, progress);
   const files = [...await programFiles(), ...native.files, ...licenceFiles(native)];
+  const level = fast ? 3 : 19;
   await Deno.mkdir(dirname(output), { recursive: true });
   if (tryFirst && !external) {
-    const failure = await denoCompile(output, files);
+    const failure = await denoCompile(output, files, level);
     if (failure === null) return Deno.statSync(output).size;
     progress.say(`deno compile cannot make it (${failure}): packing Deno itself`);
   }
@@ -55,7 +56,7 @@ export async function makeExecutable(
     ],
     external,
   }, {
-    level: fast ? 3 : 19,
+    level,
     onProgress: (share) => progress.step("Packing", share),
   });
 }

@@ -26,7 +26,7 @@ export interface Native {
 }
 
 /** The folder in the executable. */
-const FOLDER = "build";
+export const NATIVE_FOLDER = "build";
 /** A shared library, whichever version its name ends with. */
 const SHARED = /\.so(\.\d+)*$/;
 
@@ -48,14 +48,14 @@ export async function nativeParts(
   await build(plan, folder, environment, progress);
   const built = manifestOf(plan, folder);
   const shims = [built.shim, built.cudaShim].filter((path) => path !== null)
-    .map((source) => ({ path: join(FOLDER, basename(source)), source }));
+    .map((source) => ({ path: join(NATIVE_FOLDER, basename(source)), source }));
   const libraries = external ? [] : librariesOf(libtorch);
   const manifest = JSON.stringify(movedManifest(built, libtorch, external), null, 2) + "\n";
   return {
     files: [
-      ...libraries.map(({ path, source }) => ({ path: join(FOLDER, path), source })),
+      ...libraries.map(({ path, source }) => ({ path: join(NATIVE_FOLDER, path), source })),
       ...shims,
-      { path: join(FOLDER, "native.json"), source: new TextEncoder().encode(manifest) },
+      { path: join(NATIVE_FOLDER, "native.json"), source: new TextEncoder().encode(manifest) },
     ],
     licences: external ? [] : licencesOf(libtorch),
     version: libtorch.version,

@@ -76,7 +76,8 @@ function indexOf(
   return [`key\t${hash.digest("hex").slice(0, 32)}`, ...lines, ""].join("\n");
 }
 
-function compress(bytes: Uint8Array, level: number): Uint8Array {
+/** One zstd frame, with a checksum. */
+export function compress(bytes: Uint8Array, level: number): Uint8Array {
   return zstdCompressSync(bytes, {
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
