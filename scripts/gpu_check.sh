@@ -12,4 +12,9 @@ if ! command -v deno >/dev/null; then
   DENO_DIR="$PWD/$kit/cache"
   export PATH DENO_DIR
 fi
+# A toolkit need not be in /usr/local/cuda.
+if [ -z "${CUDA_HOME:-}" ] && [ ! -d /usr/local/cuda ] && command -v nvcc >/dev/null; then
+  CUDA_HOME=$(dirname "$(dirname "$(readlink -f "$(command -v nvcc)")")")
+  export CUDA_HOME
+fi
 exec deno run -A --no-check scripts/gpu_check.ts "$@"

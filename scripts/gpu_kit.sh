@@ -10,6 +10,10 @@ cp "$(readlink -f "$(command -v deno)")" "$kit/deno"
 cp -a node_modules "$kit/node_modules"
 # Deno wants to see each package, but nobody here loads these.
 find "$kit"/node_modules/.deno/*linuxmusl* -name "*.so*" -delete -o -name "*.node" -delete
+# What the registry has said of them, or Deno would ask it again, and say so.
+mkdir "$kit/cache"
+deno_dir=$(NO_COLOR=1 deno info | sed -n 's/^DENO_DIR location: //p')
+(cd "$deno_dir" && find npm -name registry.json -print0 | tar -c --null -T -) | tar -C "$kit/cache" -x
 tar -C build -c gpu_kit | xz -6 -T0 >"$kit.tar.xz"
 rm -rf "$kit"
 ls -l "$kit.tar.xz"
