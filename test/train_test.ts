@@ -112,11 +112,13 @@ Deno.test("train: wherever it is stopped and whatever it learns with, it goes on
     fc.asyncProperty(
       fc.constantFrom("lars", "sgd", "adam"),
       fc.constantFrom("fp32", "bf16"),
+      // Those of 16 have their weights in memory with the channels last.
+      fc.constantFrom(4, 16),
       fc.constantFrom(0, 1, 2),
       fc.array(stop, { minLength: 1, maxLength: 3 }),
-      async (optimizer, precision, save_every, stops) => {
+      async (optimizer, precision, width, save_every, stops) => {
         const whole = join(folder.path, `whole${++count}`), parts = join(folder.path, `parts${count}`);
-        const more = { optimizer, precision, save_every, learning_rate: 0.01, resume: true };
+        const more = { optimizer, precision, width, save_every, learning_rate: 0.01, resume: true };
         await run(small(folder.path, whole, more));
         // The ends of epochs, after 5 and 10 steps, are among them.
         for (const { at, how } of stops.sort((a, b) => a.at - b.at)) {
