@@ -10,7 +10,7 @@ import type { EvalSettings } from "./config/settings.ts";
 import type { PlainBatch, PlainImages } from "./data/dataset.ts";
 import { openImages } from "./data/open.ts";
 import { buildModel } from "./run/build.ts";
-import { layoutFor, resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { LAYOUT, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
 import { loadAll } from "./run/saved_run.ts";
 import type { Stec } from "./ssl/stec.ts";
@@ -80,7 +80,7 @@ export async function evaluate(settings: EvalSettings, note: (text: string) => v
   await using images = await openImages(settings, "test");
   using model = buildModel(settings, images.classes.length, settings.seed).to({
     device,
-    memoryFormat: layoutFor(device, settings.width),
+    memoryFormat: LAYOUT,
   });
   loadClassifier(model, settings.ckpt_path);
   const result = await test(model, images, { device, precision, batchSize: settings.batch_size });

@@ -27,6 +27,8 @@ export async function fetchDataset(
   const question =
     `${archive.title} is not in ${data_dir}. Download it (${archive.size}) from ${archive.url}?`;
   if (!download && !confirmed(question)) return 0;
+  // What `deno compile` has made has one script.
+  if (Deno.build.standalone) return await main(command, settings);
   return await launch([{
     script: import.meta.filename!,
     args: [command, dataset, data_dir],

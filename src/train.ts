@@ -19,7 +19,7 @@ import { Checkpoints } from "./run/checkpoints.ts";
 import { replayedSteps } from "./run/graph_step.ts";
 import { describeFault, DivergedError, faultOf, firstNonFinite } from "./run/guards.ts";
 import { type Log, openLog } from "./run/log.ts";
-import { allowTf32, layoutFor, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
+import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
 import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
@@ -198,7 +198,7 @@ function buildLearner(settings: TrainSettings, source: BatchSource, { device, pe
   const objective = { ...objectiveOf(settings), gathering: peers };
   const model = buildModel(settings, source.classes, settings.seed).to({
     device,
-    memoryFormat: layoutFor(device, settings.width),
+    memoryFormat: LAYOUT,
   });
   if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
   const learner: Learner = {

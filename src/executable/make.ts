@@ -75,7 +75,8 @@ export function commands(): Map<string, string[]> {
     const flags = words.slice(words.indexOf("run") + 1, words.indexOf("cli.ts"));
     return [
       name as string,
-      [...common, ...flags.map((flag) => flag.replace("--allow-run=deno", "--allow-run=@FOLDER@/deno"))],
+      // The tasks need more where LD_LIBRARY_PATH is set, which the start-up takes out.
+      [...common, ...flags.map((flag) => flag === "--allow-run" ? "--allow-run=@FOLDER@/deno" : flag)],
     ];
   }));
   // Other words are answered with help or an error, which takes the fewest permissions.

@@ -85,14 +85,6 @@ export function resolvePrecision(precision: Precision, device: string): DType | 
 /** The order in memory of weights, which activations follow: CPUs and GPUs convolve fastest with the channels last. */
 export const LAYOUT: MemoryFormat = "channels_last";
 
-/**
- * The order in memory for an encoder of this width on a device. With the channels last libtorch 2.13's CPU convolutions (oneDNN)
- * write beyond their memory where a strided 1x1 convolution has a number of channels that is no multiple of 16.
- */
-export function layoutFor(device: string, width: number): MemoryFormat {
-  return device === "cpu" && width % 16 !== 0 ? "contiguous" : LAYOUT;
-}
-
 /** Metrics of the machine that the log adds: a GPU's memory in bytes, and what the gradient scaler does. */
 export function machineMetrics({ device, scaler }: Pick<Learner, "device" | "scaler">): Metrics {
   const metrics: Record<string, number> = {};

@@ -19,7 +19,7 @@ import type { Module } from "../nn/module.ts";
 import { ResNet } from "../nn/resnet.ts";
 import { ManipulationHead } from "../ssl/manipulation.ts";
 import { SupervisedHead } from "../ssl/stec.ts";
-import { layoutFor } from "./machine.ts";
+import { LAYOUT } from "./machine.ts";
 import { loadWeights, partOf } from "./saved_run.ts";
 
 /** The encoder of a checkpoint, in eval mode, and the heads that the file has. */
@@ -59,9 +59,8 @@ export function loadModel(path: string, device: string, maxPool: boolean): Store
     ? null
     : load("binned_prediction_model", new ManipulationHead({ features, hidden: manipHidden, bins }));
   const modules = [encoder, supervisedHead, manipulationHead].filter((module) => module !== null);
-  const memoryFormat = layoutFor(device, guess.width ?? 0);
   for (const module of modules) {
-    module.to({ device, memoryFormat }).eval().requiresGrad_(false);
+    module.to({ device, memoryFormat: LAYOUT }).eval().requiresGrad_(false);
   }
   return {
     encoder,

@@ -169,8 +169,6 @@ Deno.test(`executable: in an empty root it trains, and evaluates to the same dig
   });
 
   await t.step("two processes of it train together", async () => {
-    // What the tests run on may be older than --processes.
-    if (!(await root.run(["train", "--help"])).out.includes("--processes")) return;
     const flags = `--processes 2 --max_steps 4 --batch_size 20 --results_path ${root.at("/two")}`;
     const { code, err } = await root.run(["train", ...flags.split(" ")]);
     assert.equal(code, 0, err);

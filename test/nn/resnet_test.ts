@@ -145,3 +145,11 @@ for (const name of casesOf(golden)) {
     });
   });
 }
+
+Deno.test("ResNet: narrow ones, whose channels come last, compute within their memory", () => {
+  for (const width of [4, 24]) {
+    using narrow = new ResNet({ arch: "resnet18", firstConv: false, maxPool: false, width });
+    narrow.to({ device: DEVICE, memoryFormat: "channels_last" });
+    for (let i = 0; i < 3; i++) scope(() => narrow.forward(ones([8, 3, 56, 56])).sum().backward());
+  }
+});

@@ -1,16 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
-import { ResNet } from "../../src/nn/resnet.ts";
-import {
-  allowTf32,
-  layoutFor,
-  machineMetrics,
-  resolveDevice,
-  resolvePrecision,
-} from "../../src/run/machine.ts";
+import { allowTf32, machineMetrics, resolveDevice, resolvePrecision } from "../../src/run/machine.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
-import { ones } from "../../src/torch/create.ts";
-import { scope } from "../../src/torch/scope.ts";
 import { cudaDeviceCount, gpuNumber } from "../../src/torch/cuda.ts";
 
 const gpus = cudaDeviceCount();
@@ -21,20 +12,6 @@ Deno.test("machine: without a GPU, or told so, the CPU computes, in float32", ()
   assert.equal(resolvePrecision("auto", "cpu"), null);
   assert.equal(resolvePrecision("bf16", "cpu"), "bfloat16");
   assert.deepEqual(machineMetrics({ device: "cpu" }), {});
-});
-
-Deno.test("machine: narrow encoders compute within their memory on the CPU", () => {
-  assert.deepEqual([4, 24, 16, 64].map((width) => layoutFor("cpu", width)), [
-    "contiguous",
-    "contiguous",
-    "channels_last",
-    "channels_last",
-  ]);
-  assert.equal(layoutFor("cuda:0", 4), "channels_last");
-  // With the channels last this ends the process.
-  using narrow = new ResNet({ arch: "resnet18", firstConv: false, maxPool: false, width: 4 });
-  narrow.to({ memoryFormat: layoutFor("cpu", 4) });
-  for (let i = 0; i < 5; i++) scope(() => narrow.forward(ones([8, 3, 56, 56])).sum().backward());
 });
 
 Deno.test("machine: more GPUs than there are is an error that says what to do", () => {
