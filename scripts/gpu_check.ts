@@ -66,7 +66,7 @@ function summary(text: string): string {
   // deno-lint-ignore no-control-regex -- colours
   const plain = text.replace(/\x1b\[[\d;]*m/g, "");
   const counts = plain.match(/\d+ passed.*/g)?.at(-1) ?? "";
-  const failed = plain.split(" FAILURES \n")[1]?.split("\n\n")[1]?.split("\n") ?? [];
+  const failed = plain.split(" FAILURES \n")[1]?.trim().split("\n\n")[0].split("\n") ?? [];
   return [counts, ...failed].filter((line) => line !== "").map((line) => `${line}\n`).join("");
 }
 
