@@ -47,11 +47,11 @@ sampleTest("a short run lowers both losses, predicts manipulations, and resumes"
     });
   const run = async (epochs: number) =>
     await train(settings(epochs), { signal: new AbortController().signal });
-  assert.equal((await run(4)).steps, 160);
-  assert.equal((await run(5)).steps, 200, "40 more steps after the 160 of the first run");
+  assert.equal((await run(7)).steps, 280);
+  assert.equal((await run(8)).steps, 320, "40 more steps after the 280 of the first run");
   const lines: Line[] = Deno.readTextFileSync(join(folder.path, "metrics.jsonl")).trim().split("\n")
     .map((line) => JSON.parse(line)).filter((line) => "train/loss" in line);
-  assert.deepEqual(lines.map((line) => line.step), Array.from({ length: 200 }, (_, i) => i + 1));
+  assert.deepEqual(lines.map((line) => line.step), Array.from({ length: 320 }, (_, i) => i + 1));
   const first = lines.slice(0, 20), last = lines.slice(-20);
   for (const name of ["train/discrimination_loss", "train/manip_loss"]) {
     const [before, after] = [mean(first, name), mean(last, name)];
