@@ -15,7 +15,7 @@ import {
   foreachMulScalar_,
   foreachSqrt,
 } from "../torch/foreach.ts";
-import { Optimizer } from "./optimizer.ts";
+import { type GroupSettings, Optimizer } from "./optimizer.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
 const BETA1 = 0.9;
@@ -48,6 +48,19 @@ export class Adam extends Optimizer {
     noGrad(() => {
       for (const group of this.groups) this.#stepGroup(group, learningRate);
     });
+  }
+
+  /** Those of `torch.optim.Adam`. */
+  override settings({ weightDecay: weight_decay }: ParameterGroup): GroupSettings {
+    const plain = { maximize: false, foreach: null, capturable: false, differentiable: false, fused: null };
+    return {
+      betas: [BETA1, BETA2],
+      eps: EPS,
+      weight_decay,
+      amsgrad: false,
+      ...plain,
+      decoupled_weight_decay: false,
+    };
   }
 
   #stepGroup(group: ParameterGroup, learningRate: number): void {

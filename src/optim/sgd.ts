@@ -8,7 +8,7 @@ import { noGrad } from "../torch/autograd.ts";
 import { foreachAdd, foreachAdd_, foreachMul_, foreachMulScalar_, foreachNorm } from "../torch/foreach.ts";
 import { stack, where } from "../torch/functional.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { Optimizer } from "./optimizer.ts";
+import { type GroupSettings, Optimizer } from "./optimizer.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
 /** The reference's trust coefficient and the constant that keeps its quotient finite. */
@@ -44,6 +44,15 @@ export class Sgd extends Optimizer {
     noGrad(() => {
       for (const group of this.groups) this.#stepGroup(group, learningRate);
     });
+  }
+
+  /** Those of `torch.optim.SGD`, or of the reference's LARS. */
+  override settings({ weightDecay: weight_decay, trustRatio }: ParameterGroup): GroupSettings {
+    const { momentum, nesterov } = this.#options;
+    const settings = { momentum, dampening: 0, weight_decay, nesterov };
+    return trustRatio
+      ? { ...settings, trust_coefficient: TRUST_COEFFICIENT, eps: TRUST_EPS }
+      : { ...settings, maximize: false, foreach: null, differentiable: false, fused: null };
   }
 
   #stepGroup(group: ParameterGroup, learningRate: number): void {
