@@ -32,7 +32,7 @@ sampleTest("a short run lowers both losses, predicts manipulations, and resumes"
       data_dir: SAMPLE,
       results_path: folder.path,
       arch: "resnet18",
-      width: 8,
+      width: 16,
       first_conv: 1,
       maxpool1: 1,
       feat_dim: 32,
