@@ -193,14 +193,36 @@ def check_writing(folder):
     check(safetensors.safe_open(path, "pt").metadata() == {"format": "pt", "note": "ключ"}, "safetensors' metadata")
 
 
-def check_export(folder, checkpoint):
-    """The exported encoder loads strictly, with the lines that its metadata give, and computes the same."""
+def import_vision():
+    """torchvision and timm. A CUDA build of torchvision registers operators that a CPU build of torch does not know."""
+    register = torch.library.register_fake
+    torch.library.register_fake = lambda name, *rest, **options: (
+        (lambda function: function) if str(name).startswith("torchvision::") else register(name, *rest, **options))
     try:
         import timm
         import torchvision
+        return torchvision, timm
     except (ImportError, RuntimeError) as error:
         print("skipped: no torchvision and timm:", error)
-        return
+        return None, None
+
+
+def pattern():
+    """The two images that the peer's `features` takes."""
+    return torch.tensor([(i * i) % 251 / 250 for i in range(2 * 3 * 32 * 32)]).reshape(2, 3, 32, 32)
+
+
+def check_features(checkpoint, model):
+    """The same features as here, to 1e-6 of the largest."""
+    with torch.no_grad():
+        theirs = model.eval()(pattern()).reshape(-1)
+    ours = torch.tensor(json.loads(peer("features", str(checkpoint))))
+    difference = ((theirs - ours).abs().max() / theirs.abs().max()).item()
+    check(difference <= 1e-6, f"the same features as here: they differ by {difference:.1e} of the largest")
+
+
+def check_export(folder, checkpoint, torchvision, timm):
+    """The exported encoder loads strictly, with the lines that its metadata give, and computes the same."""
     peer("export", str(checkpoint), str(folder))
     features = []
     images = torch.rand(2, 3, 64, 64)
@@ -215,7 +237,65 @@ def check_export(folder, checkpoint):
         result = known["model"].load_state_dict(state, strict=True)
         check(not result.missing_keys and not result.unexpected_keys, f"strict load of {name}")
         features.append(known["model"].eval()(images))
+        check_features(checkpoint, known["model"])
     check(all(torch.equal(features[0], other) for other in features), "the same features from all three")
+
+
+def reference_model(torchvision, classes):
+    """Modules under the names that the reference's have."""
+    nn = torch.nn
+
+    def holder(**modules):
+        return nn.ModuleDict({"model": nn.ModuleDict(modules)})
+
+    encoder = torchvision.models.resnet18()
+    encoder.conv1, encoder.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    return nn.ModuleDict({
+        "encoder": encoder,
+        "projection": holder(hidden=nn.Linear(512, 512), bn_hidden=nn.BatchNorm1d(512),
+                             output=nn.Linear(512, 64, bias=False), bn_output=nn.BatchNorm1d(64)),
+        "binned_prediction_model": holder(linear_0=nn.Linear(1024, 512), bn_0=nn.BatchNorm1d(512),
+                                          linear_final=nn.Linear(512, 36)),
+        "supervised_head": nn.ModuleDict({"linear_layer": nn.Linear(512, classes)}),
+    })
+
+
+def check_run(folder, torchvision):
+    """A checkpoint of a run of this program loads strictly into the reference's modules and PyTorch's optimisers."""
+    golden = json.loads((ROOT / "test/fixtures/golden/names.json").read_text())
+    known, learning = golden["state_dict"]["stec.resnet18"], sum(golden["optimizer_groups"].values(), [])
+    for name, make in {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "lars": None}.items():
+        flags = ["--dataset", "shapes", "--optimizer", name, "--arch", "resnet18", "--width", "64", "--feat_dim", "64",
+                 "--first_conv", "0", "--maxpool1", "0", "--batch_size", "8", "--max_steps", "3", "--learning_rate", ".01",
+                 "--gpus", "0", "--results_path", str(folder / name)]
+        command = ["deno", "run", "-A", str(ROOT / "cli.ts"), "train", *flags]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        path = folder / name / "last.ckpt"
+        loaded = torch.load(path, weights_only=True)
+        check([loaded["global_step"], loaded["hyper_parameters"]["optimizer"]] == [3, name], f"{name}: a run's checkpoint")
+        check(list(loaded["state_dict"]) == list(known), f"{name}: the reference's names, in its order")
+        state = loaded["state_dict"]
+        model = reference_model(torchvision, len(state["supervised_head.linear_layer.bias"]))
+        if list(state["encoder.fc.weight"].shape) != list(model["encoder"].fc.weight.shape):
+            model["encoder"].fc = torch.nn.Linear(*reversed(state["encoder.fc.weight"].shape))
+        model.load_state_dict(state, strict=True)
+        check(True, f"{name}: strict load of the whole model")
+        model["encoder"].fc = torch.nn.Identity()
+        check_features(path, model["encoder"])
+        if make is None:
+            continue
+        model = reference_model(torchvision, len(state["supervised_head.linear_layer.bias"]))
+        model["encoder"].fc = torch.nn.Linear(*reversed(state["encoder.fc.weight"].shape))
+        parameters = [parameter for each, parameter in model.named_parameters() if each in learning]
+        optimizer = make(parameters, lr=1.0)
+        optimizer.load_state_dict(loaded["optimizer_states"][0])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+        schedule.load_state_dict(loaded["lr_schedulers"][0])
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        schedule.step()
+        check(schedule.last_epoch == 4, f"{name}: torch.optim goes on from its state and schedule")
 
 
 def torch_times(path):
@@ -311,8 +391,12 @@ def main():
         check_reading(folder)
         check_random_layouts(folder)
         check_writing(folder)
+        torchvision, timm = import_vision()
+        if torchvision is None:
+            return
+        check_run(folder, torchvision)
         if arguments.checkpoint:
-            check_export(folder, arguments.checkpoint)
+            check_export(folder, arguments.checkpoint, torchvision, timm)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
  *     deno run --allow-read scripts/checkpoint_peer.ts digest FILE
  *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts export CHECKPOINT FOLDER
  *     deno run --allow-read --allow-ffi --allow-env scripts/checkpoint_peer.ts time FILE
+ *     deno run --allow-read --allow-ffi --allow-env scripts/checkpoint_peer.ts features CHECKPOINT
  *
  * @module
  */
@@ -73,6 +74,16 @@ async function time(path: string): Promise<Record<string, number[]>> {
   };
 }
 
+/** What a checkpoint's encoder makes of two images of a fixed pattern, which the other side makes as well. */
+async function features(path: string): Promise<number[]> {
+  const { loadModel } = await import("../src/run/stored_model.ts");
+  const { fromTypedArray } = await import("../src/torch/create.ts");
+  const { scope } = await import("../src/torch/scope.ts");
+  using model = loadModel(path, "cpu", false);
+  const pattern = Float32Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => (i * i) % 251 / 250);
+  return scope(() => model.encoder.forward(fromTypedArray(pattern, [2, 3, 32, 32])).toNumbers());
+}
+
 // deno-lint-ignore no-console
 const print = (value: unknown) => console.log(JSON.stringify(value));
 
@@ -93,6 +104,9 @@ switch (command) {
   case "time":
     print(await time(paths[0]));
     break;
+  case "features":
+    print(await features(paths[0]));
+    break;
   default:
-    throw new TypeError(`Cannot run ${command}: write, digest, export and time are known`);
+    throw new TypeError(`Cannot run ${command}: write, digest, export, time and features are known`);
 }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveEval, resolveTrain } from "../src/config/resolve.ts";
-import { evaluate } from "../src/evaluate.ts";
+import { openImages } from "../src/data/open.ts";
+import { evaluate, toImages } from "../src/evaluate.ts";
+import { loadModel } from "../src/run/stored_model.ts";
+import { scope } from "../src/torch/scope.ts";
 import { exists, REPOSITORY } from "../src/setup/environment.ts";
 import { train } from "../src/train.ts";
 import { temporaryFolder } from "./made_data.ts";
@@ -29,7 +32,7 @@ sampleTest("a short run lowers both losses, predicts manipulations, and resumes"
       data_dir: SAMPLE,
       results_path: folder.path,
       arch: "resnet18",
-      width: 8,
+      width: 16,
       first_conv: 1,
       maxpool1: 1,
       feat_dim: 32,
@@ -77,4 +80,30 @@ sampleTest("the reference's checkpoint scores what it must", [SAMPLE, checkpoint
     () => {},
   );
   assert.equal(accuracy.toFixed(4), stated.sample_accuracy.toFixed(4));
+});
+
+sampleTest("the reference's checkpoint has the features that it must", [SAMPLE, checkpoint], async () => {
+  const stated: number[][] =
+    JSON.parse(Deno.readTextFileSync(checkpoint.replace(/ckpt$/, "json"))).first_features;
+  const settings = resolveEval({
+    dataset: "cifar10",
+    data_dir: SAMPLE,
+    ckpt_path: checkpoint,
+    fp32: true,
+    gpus: 0,
+  });
+  await using images = await openImages(settings, "test");
+  using model = loadModel(checkpoint, "cpu", settings.maxpool1);
+  for await (const batch of images.batches(4)) {
+    scope(() => {
+      const features = model.encoder.forward(toImages(batch, "cpu"));
+      stated.forEach((row, image) => {
+        const own = features.select(0, image).toNumbers();
+        row.forEach((value, i) =>
+          assert.ok(Math.abs(own[i] - value) <= 1e-5, `image ${image}: ${own[i]}, not ${value}`)
+        );
+      });
+    });
+    break;
+  }
 });

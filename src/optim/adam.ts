@@ -15,7 +15,7 @@ import {
   foreachSqrt,
 } from "../torch/foreach.ts";
 import type { Operand } from "../torch/tensor.ts";
-import { Optimizer } from "./optimizer.ts";
+import { type GroupSettings, Optimizer } from "./optimizer.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
 const BETA1 = 0.9;
@@ -51,6 +51,19 @@ export class Adam extends Optimizer {
   /** One step with the gradients that the parameters carry. */
   override update([correction, rate]: readonly Operand[]): void {
     for (const group of this.groups) this.#updateGroup(group, correction, rate);
+  }
+
+  /** Those of `torch.optim.Adam`. */
+  override settings({ weightDecay: weight_decay }: ParameterGroup): GroupSettings {
+    const plain = { maximize: false, foreach: null, capturable: false, differentiable: false, fused: null };
+    return {
+      betas: [BETA1, BETA2],
+      eps: EPS,
+      weight_decay,
+      amsgrad: false,
+      ...plain,
+      decoupled_weight_decay: false,
+    };
   }
 
   #updateGroup(group: ParameterGroup, correction: Operand, rate: Operand): void {

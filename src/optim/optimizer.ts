@@ -13,6 +13,9 @@ import type { ParameterGroup } from "./param_groups.ts";
 /** What an optimiser remembers of one parameter, under PyTorch's names (`momentum_buffer`, `exp_avg`, ...). */
 export type ParameterState = Readonly<Record<string, Tensor>>;
 
+/** Settings of a group by their names in PyTorch. */
+export type GroupSettings = Readonly<Record<string, number | boolean | null | readonly number[]>>;
+
 /** The parameters of a group that have a gradient now, their gradients and their states, entry by entry. */
 export interface Active {
   /** The parameters. */
@@ -53,6 +56,9 @@ export abstract class Optimizer implements Disposable {
    * @param numbers what `advance` has returned, or tensors without dimensions that hold it, on the parameters' device
    */
   abstract update(numbers: readonly Operand[]): void;
+
+  /** A group's settings, but for its learning rate, under the names that PyTorch's optimisers save them with. */
+  abstract settings(group: ParameterGroup): GroupSettings;
 
   /** What is remembered of a parameter; made when first asked for. */
   state(name: string, parameter: Tensor): ParameterState {

@@ -7,7 +7,7 @@
 import { foreachAdd, foreachAdd_, foreachMul_, foreachMulScalar_, foreachNorm } from "../torch/foreach.ts";
 import { stack, where } from "../torch/functional.ts";
 import type { Operand, Tensor } from "../torch/tensor.ts";
-import { Optimizer } from "./optimizer.ts";
+import { type GroupSettings, Optimizer } from "./optimizer.ts";
 import type { ParameterGroup } from "./param_groups.ts";
 
 /** The reference's trust coefficient and the constant that keeps its quotient finite. */
@@ -46,6 +46,15 @@ export class Sgd extends Optimizer {
   /** One step with the gradients that the parameters carry. */
   override update([rate]: readonly Operand[]): void {
     for (const group of this.groups) this.#updateGroup(group, rate);
+  }
+
+  /** Those of `torch.optim.SGD`, or of the reference's LARS. */
+  override settings({ weightDecay: weight_decay, trustRatio }: ParameterGroup): GroupSettings {
+    const { momentum, nesterov } = this.#options;
+    const settings = { momentum, dampening: 0, weight_decay, nesterov };
+    return trustRatio
+      ? { ...settings, trust_coefficient: TRUST_COEFFICIENT, eps: TRUST_EPS }
+      : { ...settings, maximize: false, foreach: null, differentiable: false, fused: null };
   }
 
   /** @param rate the learning rate, negative */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { OptimizerState, Plain } from "../checkpoint/lightning.ts";
+import type { OptimizerState } from "../checkpoint/lightning.ts";
 import { printable } from "../checkpoint/printable.ts";
 import { StoredTensor, type TensorSource } from "../checkpoint/stored_tensor.ts";
 import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
@@ -18,8 +18,17 @@ function pytorchOptimizers(optimizer: Optimizer): (readonly ParameterGroup[])[] 
   return groups.some((group) => group.trustRatio) ? groups.map((group) => [group]) : [groups];
 }
 
-/** The optimiser's state as `torch.optim` would save it: parameters are numbered through their groups. */
-export function saveOptimizer(optimizer: Optimizer, learningRate: number): OptimizerState[] {
+/**
+ * The optimiser's state as `torch.optim` would save it: parameters are numbered through their groups.
+ *
+ * @param learningRate that of the last step
+ * @param initialRate the one that the schedule scales
+ */
+export function saveOptimizer(
+  optimizer: Optimizer,
+  learningRate: number,
+  initialRate: number,
+): OptimizerState[] {
   return pytorchOptimizers(optimizer).map((groups) => {
     const state = new Map<number, Map<string, TensorSource | number>>();
     let number = 0;
@@ -36,20 +45,11 @@ export function saveOptimizer(optimizer: Optimizer, learningRate: number): Optim
         }
         number++;
       }
-      return settingsOf(group, learningRate, first, number);
+      const params = Array.from({ length: number - first }, (_, i) => first + i);
+      return { lr: learningRate, ...optimizer.settings(group), initial_lr: initialRate, params };
     });
     return { state, paramGroups };
   });
-}
-
-function settingsOf(
-  group: ParameterGroup,
-  lr: number,
-  first: number,
-  end: number,
-): { [name: string]: Plain } {
-  const params = Array.from({ length: end - first }, (_, i) => first + i);
-  return { lr, weight_decay: group.weightDecay, params };
 }
 
 /**

@@ -56,13 +56,26 @@ export function saveRun(
     globalStep: state.steps,
     stateDict,
     hyperParameters: settings as unknown as { [name: string]: Plain },
-    optimizerStates: saveOptimizer(learner.optimizer, learningRate),
-    lrSchedulers: [{ last_epoch: state.steps, _step_count: state.steps + 1, _last_lr: [learningRate] }],
+    optimizerStates: saveOptimizer(learner.optimizer, learningRate, settings.learning_rate),
+    lrSchedulers: [scheduleState(learner.optimizer.groups.length, state.steps, learningRate, settings)],
     ...(learner.scaler && { scaler: { ...learner.scaler.state() } }),
     callbacks: { ModelCheckpoint: { monitor: "val/loss", mode: "min", best_model_score: state.bestScore } },
     stec: { best_score: state.bestScore, seed: settings.seed, steps_per_epoch: state.stepsPerEpoch },
   };
   writeCheckpoint(path, lightningTree(checkpoint));
+}
+
+/** The schedule's state as PyTorch's `LambdaLR` saves it. */
+function scheduleState(groups: number, steps: number, learningRate: number, settings: TrainSettings) {
+  const ofEach = <T>(value: T) => new Array<T>(groups).fill(value);
+  return {
+    base_lrs: ofEach(settings.learning_rate),
+    last_epoch: steps,
+    _step_count: steps + 1,
+    _get_lr_called_within_step: false,
+    _last_lr: ofEach(learningRate),
+    lr_lambdas: ofEach(null),
+  };
 }
 
 /** Goes on where a checkpoint was written: weights, optimiser, position, best score. */
