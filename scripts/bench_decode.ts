@@ -21,6 +21,7 @@ import { listImageFolder } from "../src/data/image_folder.ts";
 import { borrowTypedArray } from "../src/torch/create.ts";
 import { setThreads } from "../src/torch/device.ts";
 import { scope } from "../src/torch/scope.ts";
+import { median } from "./median.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -70,10 +71,6 @@ console.log(`${count} images beside ${(await lines.next()).value}`);
 async function peerRound(): Promise<number> {
   await requests.write(encoder.encode("\n"));
   return Number((await lines.next()).value);
-}
-
-function median(times: number[]): number {
-  return times.sort((a, b) => a - b)[times.length >> 1];
 }
 
 const ours: number[] = [], theirs: number[] = [];

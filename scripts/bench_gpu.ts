@@ -21,6 +21,7 @@ import { LAYOUT, resolveDevice } from "../src/run/machine.ts";
 import { type Learner, trainStep } from "../src/run/step.ts";
 import { cudaMemory, describeCudaDevice, gpuNumber, resetCudaPeak, synchronize } from "../src/torch/cuda.ts";
 import { describeLibrary } from "../src/torch/library.ts";
+import { median } from "./median.ts";
 
 const { values } = parseArgs({
   options: {
@@ -158,10 +159,6 @@ function watch(): Deno.ChildProcess | null {
   } catch {
     return null;
   }
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 }
 
 async function startPeers(): Promise<Peer[]> {

@@ -10,6 +10,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { REPOSITORY } from "../src/setup/environment.ts";
+import { median } from "./median.ts";
 
 const { values } = parseArgs({
   options: {
@@ -24,10 +25,6 @@ interface Speed {
   readonly imagesPerSecond: number;
   readonly waited: number;
   readonly exposed: number;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
 /** Trains with so many processes, which takes images of the built-in data set in batches of `--batch` each. */

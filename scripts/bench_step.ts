@@ -20,6 +20,7 @@ import { fromTypedArray, zeros } from "../src/torch/create.ts";
 import { setThreads } from "../src/torch/device.ts";
 import { describeLibrary } from "../src/torch/library.ts";
 import { keep } from "../src/torch/scope.ts";
+import { median } from "./median.ts";
 
 const { values } = parseArgs({
   options: {
@@ -33,11 +34,6 @@ const { values } = parseArgs({
 const batchSize = Number(values.batch), steps = Number(values.steps);
 const layout = values.layout === "channels_last" ? "channels_last" : "contiguous";
 setThreads(Number(values.threads));
-
-function median(times: readonly number[]): number {
-  const sorted = times.toSorted((a, b) => a - b), middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** A step of this program, in milliseconds. */
 function ownStep(precision: "fp32" | "bf16"): () => number {
