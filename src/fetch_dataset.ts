@@ -6,8 +6,8 @@
  */
 
 import type { DataSettings } from "./config/settings.ts";
+import { fail } from "./config/terminal.ts";
 import { type DataCommand, missingArchive, obtain } from "./data/obtain.ts";
-import { messageOf } from "./errors.ts";
 import { launch } from "./launch.ts";
 import { permissionsForDownload } from "./permissions.ts";
 import { stderrProgress } from "./setup/progress.ts";
@@ -64,10 +64,5 @@ async function main(
 if (import.meta.main) {
   const [command, dataset, data_dir] = Deno.args;
   const wanted = { dataset: dataset as DataSettings["dataset"], data_dir };
-  Deno.exit(
-    await main(command as DataCommand, wanted).catch((error) => {
-      stderrProgress().say(messageOf(error));
-      return 1;
-    }),
-  );
+  Deno.exit(await main(command as DataCommand, wanted).catch(fail));
 }

@@ -4,38 +4,12 @@ import { join } from "node:path";
 import { parseLightning } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
 import { type BatchPlace, MemoryBatches } from "../src/data/batches.ts";
-import { resolveTrain } from "../src/config/resolve.ts";
 import type { TrainSettings } from "../src/config/settings.ts";
 import { train, type TrainResult } from "../src/train.ts";
 import { counters } from "../src/torch/scope.ts";
 import { writeCifar } from "./made_data.ts";
 import { assertSameState, type Line, metrics, plainMetrics } from "./run_files.ts";
-
-/** Settings of a run that is small in every respect. */
-function small(data: string, results: string, more: Record<string, unknown> = {}): TrainSettings {
-  return resolveTrain({
-    dataset: "cifar10",
-    data_dir: data,
-    results_path: results,
-    arch: "resnet18",
-    width: 4,
-    hidden_mlp: 16,
-    feat_dim: 8,
-    manip_hidden_mlp: "16",
-    batch_size: 8,
-    manip_lambda: 1,
-    temperature: 0.5,
-    warmup_epochs: 1,
-    max_epochs: 3,
-    learning_rate: 0.2,
-    log_every: 1,
-    save_every: 1,
-    gpus: 0,
-    first_conv: 1,
-    maxpool1: 1,
-    ...more,
-  });
-}
+import { small } from "./small_run.ts";
 
 async function run(settings: TrainSettings, signal = new AbortController().signal): Promise<TrainResult> {
   return await train(settings, { signal });

@@ -227,7 +227,7 @@ function checkpointsIn(folder: string): string[] {
 /** Settings that may change without changing what is learnt. */
 const IMMATERIAL = new Set(
   ("data_dir download num_workers results_path ckpt_path comment resume save_every keep on_nan log_every max_steps " +
-    "fp32 gpus num_nodes").split(" "),
+    "fp32 gpus num_nodes processes dist_timeout cuda_graph").split(" "),
 );
 
 /** The flags that are others than before, with both values; empty if none are. */

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parseLightning } from "../../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
-import { resolveTrain } from "../../src/config/resolve.ts";
 import { MetricsLog } from "../../src/log/metrics.ts";
 import { TensorBoardWriter } from "../../src/log/tensorboard.ts";
 import { train } from "../../src/train.ts";
 import { temporaryFolder, writeCifar } from "../made_data.ts";
 import { assertSameState } from "../run_files.ts";
+import { small } from "../small_run.ts";
 
 async function command(name: string, ...args: string[]): Promise<boolean> {
   try {
@@ -59,29 +59,9 @@ Deno.test({
     using data = writeCifar({ train: 40, test: 4 });
     await using disk = (await smallDisk())!;
     const run = (results: string, more: Record<string, unknown> = {}) =>
-      train(
-        resolveTrain({
-          dataset: "cifar10",
-          data_dir: data.path,
-          results_path: results,
-          arch: "resnet18",
-          width: 4,
-          hidden_mlp: 16,
-          feat_dim: 8,
-          manip_hidden_mlp: "16",
-          batch_size: 8,
-          learning_rate: 0.2,
-          max_epochs: 2,
-          log_every: 1,
-          save_every: 1,
-          gpus: 0,
-          first_conv: 1,
-          maxpool1: 1,
-          resume: true,
-          ...more,
-        }),
-        { signal: new AbortController().signal },
-      );
+      train(small(data.path, results, { max_epochs: 2, resume: true, ...more }), {
+        signal: new AbortController().signal,
+      });
     const results = join(disk.path, "results"), last = join(results, "last.ckpt");
     await run(results, { max_steps: 4 });
     // Space for some lines of the log, but not for a checkpoint; then for nothing at all.

@@ -1,42 +1,20 @@
 import assert from "node:assert/strict";
-import { resolveTrain } from "../../src/config/resolve.ts";
 import type { OptimizerName } from "../../src/config/settings.ts";
 import { UsageError } from "../../src/errors.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
-import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts";
 import { GraphStep, replayedSteps } from "../../src/run/graph_step.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose, assertNoLeak, img, unit } from "../golden.ts";
 import { FakeRecorder } from "./fake_recorder.ts";
+import { free, learnerOf, smallSettings } from "./small_learner.ts";
 
 /** Rounding differs, and a network of so few values magnifies it a thousandfold with every other step. */
 const ROUNDING = { rtol: 1e-6, atol: 1e-9 };
 
 function learner(optimizer: OptimizerName): Learner {
-  const settings = resolveTrain({
-    dataset: "cifar10",
-    arch: "resnet18",
-    width: 4,
-    hidden_mlp: 8,
-    feat_dim: 8,
-    manip_lambda: 1,
-    weight_decay: 1e-2,
-    optimizer,
-  });
-  const model = buildModel(settings, 10, 1).to({ dtype: "float64" });
-  return {
-    model,
-    optimizer: buildOptimizer(settings, model.namedParameters()),
-    objective: objectiveOf(settings),
-    device: "cpu",
-    precision: null,
-  };
-}
-
-function free({ model, optimizer }: Learner): void {
-  for (const part of [model, optimizer]) part[Symbol.dispose]();
+  return learnerOf(smallSettings(optimizer), { dtype: "float64" });
 }
 
 function batch(step: number, images = 4) {

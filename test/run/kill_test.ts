@@ -4,6 +4,7 @@ import { denoCommand } from "../../src/launch.ts";
 import { Random } from "../../src/random.ts";
 import { REPOSITORY } from "../../src/setup/environment.ts";
 import { writeCifar } from "../made_data.ts";
+import { loggedSteps } from "../distributed/runs.ts";
 import { savedStep } from "./saved_step.ts";
 
 /** How often the run is killed: `STEC_KILLS=200 deno task test --filter kill` for the long version. */
@@ -23,17 +24,6 @@ function start(data: string, results: string): Deno.ChildProcess {
   }).spawn();
 }
 
-/** The step of the last whole line of the log; 0 before there is one. */
-function loggedStep(results: string): number {
-  try {
-    const lines = Deno.readTextFileSync(join(results, "metrics.jsonl")).split("\n").slice(0, -1);
-    return Math.max(0, ...lines.map((line) => JSON.parse(line).step));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-}
-
 Deno.test(`kill: killed ${KILLS} times at random moments, a run loses no more than the steps since it last saved`, async () => {
   using folder = writeCifar({ train: 40, test: 4 });
   const results = join(folder.path, "results"), random = new Random(Date.now() % 1e9);
@@ -44,13 +34,15 @@ Deno.test(`kill: killed ${KILLS} times at random moments, a run loses no more th
     const target = before + SAVE_EVERY + 1 + random.below(10);
     let ended = false;
     child.status.then(() => ended = true);
-    while (loggedStep(results) < target && !ended) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (loggedSteps(results).at(-1)! < target && !ended) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
     assert.ok(!ended, `the run ended by itself: ${await (ended ? errors : "")}`);
     await new Promise((resolve) => setTimeout(resolve, random.uniform(0, 30)));
     child.kill("SIGKILL");
     await child.status;
     await errors;
-    const logged = loggedStep(results), saved = savedStep(results);
+    const logged = loggedSteps(results).at(-1)!, saved = savedStep(results);
     assert.ok(saved > logged - 1 - SAVE_EVERY, `saved after step ${saved}, killed after step ${logged}`);
     assert.ok(saved >= before, "never falls back behind what was saved");
     before = saved;

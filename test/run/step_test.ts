@@ -1,33 +1,18 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { resolveTrain } from "../../src/config/resolve.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
-import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts";
 import { continueRun, saveRun } from "../../src/run/saved_run.ts";
 import { type Learner, trainStep } from "../../src/run/step.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose, img, unit } from "../golden.ts";
+import { free, learnerOf, smallSettings } from "./small_learner.ts";
 
-const SETTINGS = resolveTrain({
-  dataset: "cifar10",
-  arch: "resnet18",
-  width: 4,
-  hidden_mlp: 8,
-  feat_dim: 8,
-  manip_lambda: 1,
-  weight_decay: 1e-2,
-});
+const SETTINGS = smallSettings();
 const STATE = { scale: 1024, growth_factor: 2, backoff_factor: 0.5, growth_interval: 3, _growth_tracker: 1 };
 
 function learner(scaler?: GradScaler): Learner {
-  const model = buildModel(SETTINGS, 10, 1);
-  const optimizer = buildOptimizer(SETTINGS, model.namedParameters());
-  return { model, optimizer, objective: objectiveOf(SETTINGS), device: "cpu", precision: null, scaler };
-}
-
-function free({ model, optimizer, scaler }: Learner): void {
-  for (const part of [model, optimizer, scaler]) part?.[Symbol.dispose]();
+  return learnerOf(SETTINGS, { scaler });
 }
 
 function step(own: Learner): void {
