@@ -46,6 +46,8 @@ class KeepingAllocator final : public c10::Allocator {
     Header* block = nullptr;
     if (bytes >= kLarge) block = take_kept(bytes);
     if (!block) block = make(bytes);
+    // What could not be had does not count.
+    if (bytes >= kLarge) count(bytes);
     block->bytes = bytes;
     return block + 1;
   }
@@ -61,14 +63,18 @@ class KeepingAllocator final : public c10::Allocator {
 
   Header* take_kept(size_t bytes) {
     const std::lock_guard lock(mutex_);
-    used_ += bytes;
-    most_used_ = std::max(most_used_, used_);
     const auto found = kept_.find(bytes);
     if (found == kept_.end() || found->second.empty()) return nullptr;
     Header* block = found->second.back();
     found->second.pop_back();
     kept_bytes_ -= bytes;
     return block;
+  }
+
+  void count(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    used_ += bytes;
+    most_used_ = std::max(most_used_, used_);
   }
 
   // A step's sizes are all kept: each is most in use at another time, together they take less than twice the most that
