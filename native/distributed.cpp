@@ -5,6 +5,7 @@
 #include "distributed.h"
 
 #include <netdb.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
@@ -104,8 +105,30 @@ std::string address_towards(const std::string& host) {
   TORCH_CHECK(false, "no network leads to ", host);
 }
 
+// While it lives, threads that are started yield to all others: they run once those wait, or their time is over.
+class Yielding {
+ public:
+  Yielding() { set(SCHED_BATCH); }
+  ~Yielding() { set(SCHED_OTHER); }
+  Yielding(const Yielding&) = delete;
+  Yielding& operator=(const Yielding&) = delete;
+
+ private:
+  // Without effect where the system forbids it or the process was started with a policy of its own.
+  void set(int policy) const {
+    const sched_param parameters{};
+    if (ordinary_) sched_setscheduler(0, policy, &parameters);
+  }
+
+  const bool ordinary_ = sched_getscheduler(0) == SCHED_OTHER;
+};
+
 // Where Gloo listens: on the network that GLOO_SOCKET_IFNAME names, as in PyTorch, else on the one that leads to `host`.
+//
+// Gloo's own thread must not push aside the one that sends: that one holds a lock then, for which Gloo's asks again and
+// again until its time is over, 4 ms later, a dozen times in a training step of processes with one core each.
 std::shared_ptr<gloo::transport::Device> gloo_device(const std::string& host) {
+  const Yielding yielding;
   const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
   return interface && *interface ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
                                  : c10d::ProcessGroupGloo::createDeviceForHostname(address_towards(host));

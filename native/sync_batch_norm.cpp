@@ -1,5 +1,6 @@
 // Batch normalisation with the statistics of all processes' batches, which all have the same size.
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/batch_norm_backward_elemt.h>
 #include <ATen/ops/batch_norm_backward_reduce.h>
@@ -8,11 +9,14 @@
 #include <ATen/ops/batch_norm_stats.h>
 #include <ATen/ops/batch_norm_update_stats.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/native_batch_norm_backward.h>
 #include <ATen/ops/stack.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
 
 #include "distributed.h"
 #include "guard.h"
@@ -87,6 +91,18 @@ std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(Group& group, const at::T
   return {output, mean, variance};
 }
 
+// Visits the rows in parts that stay in the caches of the cores from one pass over them to the next: memory is slow, and
+// processes on one machine, which come here at the same time, share it.
+template <typename Visit>
+void for_parts(const at::Tensor& rows, Visit visit) {
+  constexpr int64_t values_of_a_core = 1 << 16;
+  const int64_t row = std::max<int64_t>(1, rows.numel() / std::max<int64_t>(1, rows.size(0)));
+  const int64_t length = std::max<int64_t>(1, values_of_a_core * at::get_num_threads() / row);
+  for (int64_t first = 0; first < rows.size(0); first += length) {
+    visit(first, std::min(length, rows.size(0) - first));
+  }
+}
+
 // With x^ = (x - mean) / s, s = sqrt(variance + eps) and sums over all n values of a channel:
 // dx = weight / s (dy - sum(dy) / n - x^ sum(dy x^) / n), dweight = sum(dy x^), dbias = sum(dy).
 variable_list backward(Group& group, const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight,
@@ -97,13 +113,18 @@ variable_list backward(Group& group, const at::Tensor& gradient, const at::Tenso
   const at::Tensor means = at::stack({of_bias, of_weight});
   group.sum_(means);
   means.div_(static_cast<double>(values_per_channel(input) * group.size()));
-  // As dx = scale dy - slope x - (scale mean(dy) - slope mean), in two passes over the values.
+  // As dx = scale dy - slope x - (scale mean(dy) - slope mean).
   const at::Tensor invstd = (variance + eps).rsqrt(), scale = weight * invstd;
   const at::Tensor slope = scale * invstd * means[1], rest = slope * mean - scale * means[0];
   std::vector<int64_t> shape(input.dim(), 1);
   shape[1] = input.size(1);
-  at::Tensor of_input = at::addcmul(rest.view(shape), input, slope.view(shape), -1);
-  of_input.addcmul_(gradient, scale.view(shape));
+  const at::Tensor scales = scale.view(shape), slopes = slope.view(shape), rests = rest.view(shape);
+  at::Tensor of_input = at::empty_like(input, input.options().dtype(rest.scalar_type()));
+  for_parts(input, [&](int64_t first, int64_t count) {
+    at::Tensor part = of_input.narrow(0, first, count);
+    at::addcmul_out(part, rests, input.narrow(0, first, count), slopes, -1);
+    part.addcmul_(gradient.narrow(0, first, count), scales);
+  });
   return {of_input.to(input.scalar_type()), of_weight, of_bias};
 }
 

@@ -27,7 +27,7 @@ interface Speed {
   readonly exposed: number;
 }
 
-/** Trains with so many processes, which takes images of the built-in data set in batches of `--batch` each. */
+/** Trains with so many processes, which take images of the built-in data set in batches of `--batch` each. */
 function train(processes: number): Speed {
   const results = Deno.makeTempDirSync();
   const flags =
@@ -44,10 +44,11 @@ function train(processes: number): Speed {
   );
   Deno.removeSync(results, { recursive: true });
   // The first steps warm up.
-  const steps = lines.filter((line) => "images_per_second" in line).slice(2);
+  const logged = lines.filter((line) => "images_per_second" in line).slice(1), steps = logged.slice(1);
   const of = (name: string) => median(steps.map((line) => line[name] ?? 0));
+  const seconds = steps.map(({ time, step }, i) => (time - logged[i].time) / (step - logged[i].step));
   return {
-    imagesPerSecond: of("images_per_second"),
+    imagesPerSecond: processes * Number(values.batch) / median(seconds),
     waited: of("peers_waited_ms"),
     exposed: of("all_reduce_exposed_ms"),
   };
