@@ -14,6 +14,7 @@
 #include <ATen/ops/native_batch_norm.h>
 #include <ATen/ops/native_batch_norm_backward.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -71,36 +72,51 @@ variable_list backward(Group& group, const at::Tensor& gradient, const at::Tenso
 // On a CPU, what inference uses normalises with given statistics. `spread` is the variance.
 namespace cpu {
 
+// Visits the rows in parts that stay in the caches of the cores from one pass over them to the next: memory is slow, and
+// processes on one machine, which come here at the same time, share it.
+template <typename Visit>
+void for_parts(int64_t rows, int64_t values_of_a_row, Visit visit) {
+  constexpr int64_t values_of_a_core = 1 << 17;
+  const int64_t length =
+      std::max<int64_t>(1, values_of_a_core * at::get_num_threads() / std::max<int64_t>(1, values_of_a_row));
+  for (int64_t first = 0; first < rows; first += length) visit(first, std::min(length, rows - first));
+}
+
+int64_t values_per_row(const at::Tensor& input) { return input.numel() / std::max<int64_t>(1, input.size(0)); }
+
+// Mean and variance of all values from those of parts, (parts, channels), which hold these shares of the values.
+std::tuple<at::Tensor, at::Tensor> combine(const at::Tensor& means, const at::Tensor& variances,
+                                           const at::Tensor& shares) {
+  const at::Tensor mean = (means * shares).sum(0);
+  return {mean, ((variances + (means - mean).square()) * shares).sum(0)};
+}
+
 std::tuple<at::Tensor, at::Tensor> own_statistics(const at::Tensor& input, const Running& running) {
-  // The running statistics tell the operator the precision to work in; it must not change them.
-  return at::batch_norm_update_stats(input, running.mean.clone(), running.variance.clone(), 0);
+  std::vector<at::Tensor> means, variances;
+  std::vector<double> shares;
+  for_parts(input.size(0), values_per_row(input), [&](int64_t first, int64_t count) {
+    // The running statistics tell the operator the precision to work in; it must not change them.
+    const auto [mean, variance] = at::batch_norm_update_stats(
+        input.narrow(0, first, count), running.mean.clone(), running.variance.clone(), 0);
+    means.push_back(mean);
+    variances.push_back(variance);
+    shares.push_back(static_cast<double>(count) / static_cast<double>(input.size(0)));
+  });
+  return combine(at::stack(means), at::stack(variances), at::tensor(shares, running.mean.options()).unsqueeze(1));
 }
 
 std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(Group& group, const at::Tensor& input, const at::Tensor& weight,
                                                        const at::Tensor& bias, const Running& running, double eps) {
   const auto [own_mean, own_variance] = own_statistics(input, running);
   const at::Tensor all = group.gather(at::stack({own_mean, own_variance}));
-  const at::Tensor means = all.select(1, 0), variances = all.select(1, 1);
-  const at::Tensor mean = means.mean(0);
-  const at::Tensor variance = (variances + (means - mean).square()).mean(0);
+  const at::Tensor shares = at::full({group.size(), 1}, 1.0 / static_cast<double>(group.size()), all.options());
+  const auto [mean, variance] = combine(all.select(1, 0), all.select(1, 1), shares);
   const auto count = static_cast<double>(values_per_channel(input) * group.size());
   running.mean.mul_(1 - running.momentum).add_(mean, running.momentum);
   running.variance.mul_(1 - running.momentum).add_(variance, running.momentum * count / (count - 1));
   const bool training = false;
   at::Tensor output = std::get<0>(at::native_batch_norm(input, weight, bias, mean, variance, training, 0, eps));
   return {output, mean, variance};
-}
-
-// Visits the rows in parts that stay in the caches of the cores from one pass over them to the next: memory is slow, and
-// processes on one machine, which come here at the same time, share it.
-template <typename Visit>
-void for_parts(const at::Tensor& rows, Visit visit) {
-  constexpr int64_t values_of_a_core = 1 << 16;
-  const int64_t row = std::max<int64_t>(1, rows.numel() / std::max<int64_t>(1, rows.size(0)));
-  const int64_t length = std::max<int64_t>(1, values_of_a_core * at::get_num_threads() / row);
-  for (int64_t first = 0; first < rows.size(0); first += length) {
-    visit(first, std::min(length, rows.size(0) - first));
-  }
 }
 
 // With x^ = (x - mean) / s, s = sqrt(variance + eps) and sums over all n values of a channel:
@@ -120,7 +136,7 @@ variable_list backward(Group& group, const at::Tensor& gradient, const at::Tenso
   shape[1] = input.size(1);
   const at::Tensor scales = scale.view(shape), slopes = slope.view(shape), rests = rest.view(shape);
   at::Tensor of_input = at::empty_like(input, input.options().dtype(rest.scalar_type()));
-  for_parts(input, [&](int64_t first, int64_t count) {
+  for_parts(input.size(0), values_per_row(input), [&](int64_t first, int64_t count) {
     at::Tensor part = of_input.narrow(0, first, count);
     at::addcmul_out(part, rests, input.narrow(0, first, count), slopes, -1);
     part.addcmul_(gradient.narrow(0, first, count), scales);

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { ALONE } from "../../src/distributed/peers.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { runProcesses } from "./processes.ts";
-import { type StepsOptions, type StepsResult, trainSteps } from "./steps.ts";
+import {
+  type NormalizedRows,
+  normalizeRows,
+  type StepsOptions,
+  type StepsResult,
+  trainSteps,
+} from "./steps.ts";
 
 /** In float64 the order of additions is all that may differ. */
 const TOLERANCE = 1e-9;
@@ -52,3 +58,14 @@ for (const [name, options] of Object.entries(CASES)) {
     });
   }
 }
+
+Deno.test("batch norm: two processes with long rows normalise as one does", async () => {
+  const alone = scope(() => normalizeRows(ALONE));
+  const found = await runProcesses<NormalizedRows>(2, "normalizeRows");
+  const together = (of: (rows: NormalizedRows) => number[]) => found.flatMap(of);
+  assertNear({ outputs: together((rows) => rows.outputs) }, { outputs: alone.outputs }, "all rows");
+  assertNear({ gradients: together((rows) => rows.gradients) }, { gradients: alone.gradients }, "all rows");
+  for (const { running } of found) assertNear(running, alone.running, "running statistics");
+  const sums = found[0].reduced.map((value, i) => value + found[1].reduced[i]);
+  assertNear({ sums }, { sums: alone.reduced }, "gradients of weight and bias");
+});

@@ -6,6 +6,9 @@
 
 import { parallelize } from "../../src/distributed/ddp.ts";
 import type { Peers } from "../../src/distributed/peers.ts";
+import { ProcessGroup } from "../../src/distributed/process_group.ts";
+import { synchronizeBatchNorms } from "../../src/distributed/sync_batch_norm.ts";
+import { BatchNorm } from "../../src/nn/layers.ts";
 import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
@@ -107,4 +110,32 @@ export function trainSteps(peers: Peers, options: StepsOptions): StepsResult {
     gradients = numbersOf(found as [string, Tensor][]);
   }
   return { metrics, gradients, state: numbersOf(model.stateDict()) };
+}
+
+/** What normalisation makes of one process's rows, as plain numbers. */
+export interface NormalizedRows {
+  /** (rows, channels): mean squares. */
+  readonly outputs: number[];
+  readonly gradients: number[];
+  /** By the parameter's or buffer's name; of gradients, this process's share. */
+  readonly running: Record<string, number[]>;
+  readonly reduced: number[];
+}
+
+/** Normalises rows so long that the shim works through a few at a time, with a rest at the end. */
+export function normalizeRows(peers: Peers): NormalizedRows {
+  const layer = new BatchNorm(3).to({ dtype: "float64" });
+  fill(layer.stateDict());
+  if (peers instanceof ProcessGroup) synchronizeBatchNorms(layer, peers);
+  const shape = [10, 3, 130, 128];
+  const input = part(img("rows", shape), peers).contiguous("channels_last").requiresGrad_();
+  const output = layer.forward(input);
+  output.mul(part(unit("weights", shape), peers)).sum().backward();
+  const perRow = (values: Tensor) => values.mul(values).mean([2, 3]).toNumbers();
+  return {
+    outputs: perRow(output.detach()),
+    gradients: perRow(input.grad!),
+    running: numbersOf(layer.stateDict()),
+    reduced: cat([layer.weight.grad!, layer.bias.grad!]).toNumbers(),
+  };
 }

@@ -8,7 +8,7 @@ import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
 import { goldenFile } from "../golden.ts";
-import { trainSteps } from "./steps.ts";
+import { normalizeRows, trainSteps } from "./steps.ts";
 
 const [job, ...args] = Deno.args;
 
@@ -32,6 +32,7 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
   },
   /** A few optimiser steps. */
   steps: (peers) => trainSteps(peers, JSON.parse(args[0])),
+  normalizeRows,
   /** Rank 1 fails by itself while the others wait for it. */
   fail(peers) {
     if (peers.rank === 1) throw new RangeError("Cannot read the disk: it is on fire");
