@@ -8,7 +8,6 @@
 #include <ATen/ops/batch_norm_gather_stats_with_counts.h>
 #include <ATen/ops/batch_norm_stats.h>
 #include <ATen/ops/batch_norm_update_stats.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/native_batch_norm.h>
@@ -75,14 +74,13 @@ namespace cpu {
 // Visits the rows in parts that stay in the caches of the cores from one pass over them to the next: memory is slow, and
 // processes on one machine, which come here at the same time, share it.
 template <typename Visit>
-void for_parts(int64_t rows, int64_t values_of_a_row, Visit visit) {
+void for_parts(const at::Tensor& input, Visit visit) {
   constexpr int64_t values_of_a_core = 1 << 17;
+  const int64_t rows = input.size(0);
   const int64_t length =
-      std::max<int64_t>(1, values_of_a_core * at::get_num_threads() / std::max<int64_t>(1, values_of_a_row));
+      std::max<int64_t>(1, values_of_a_core * at::get_num_threads() * rows / std::max<int64_t>(1, input.numel()));
   for (int64_t first = 0; first < rows; first += length) visit(first, std::min(length, rows - first));
 }
-
-int64_t values_per_row(const at::Tensor& input) { return input.numel() / std::max<int64_t>(1, input.size(0)); }
 
 // Mean and variance of all values from those of parts, (parts, channels), which hold these shares of the values.
 std::tuple<at::Tensor, at::Tensor> combine(const at::Tensor& means, const at::Tensor& variances,
@@ -94,7 +92,7 @@ std::tuple<at::Tensor, at::Tensor> combine(const at::Tensor& means, const at::Te
 std::tuple<at::Tensor, at::Tensor> own_statistics(const at::Tensor& input, const Running& running) {
   std::vector<at::Tensor> means, variances;
   std::vector<double> shares;
-  for_parts(input.size(0), values_per_row(input), [&](int64_t first, int64_t count) {
+  for_parts(input, [&](int64_t first, int64_t count) {
     // The running statistics tell the operator the precision to work in; it must not change them.
     const auto [mean, variance] = at::batch_norm_update_stats(
         input.narrow(0, first, count), running.mean.clone(), running.variance.clone(), 0);
@@ -136,7 +134,7 @@ variable_list backward(Group& group, const at::Tensor& gradient, const at::Tenso
   shape[1] = input.size(1);
   const at::Tensor scales = scale.view(shape), slopes = slope.view(shape), rests = rest.view(shape);
   at::Tensor of_input = at::empty_like(input, input.options().dtype(rest.scalar_type()));
-  for_parts(input.size(0), values_per_row(input), [&](int64_t first, int64_t count) {
+  for_parts(input, [&](int64_t first, int64_t count) {
     at::Tensor part = of_input.narrow(0, first, count);
     at::addcmul_out(part, rests, input.narrow(0, first, count), slopes, -1);
     part.addcmul_(gradient.narrow(0, first, count), scales);

@@ -65,7 +65,7 @@ Deno.test("batch norm: two processes with long rows normalise as one does", asyn
   const together = (of: (rows: NormalizedRows) => number[]) => found.flatMap(of);
   assertNear({ outputs: together((rows) => rows.outputs) }, { outputs: alone.outputs }, "all rows");
   assertNear({ gradients: together((rows) => rows.gradients) }, { gradients: alone.gradients }, "all rows");
-  for (const { running } of found) assertNear(running, alone.running, "running statistics");
-  const sums = found[0].reduced.map((value, i) => value + found[1].reduced[i]);
-  assertNear({ sums }, { sums: alone.reduced }, "gradients of weight and bias");
+  for (const { state } of found) assertNear(state, alone.state, "running statistics");
+  const sums = found[0].shares.map((value, i) => value + found[1].shares[i]);
+  assertNear({ sums }, { sums: alone.shares }, "gradients of weight and bias");
 });

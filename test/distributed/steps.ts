@@ -112,14 +112,15 @@ export function trainSteps(peers: Peers, options: StepsOptions): StepsResult {
   return { metrics, gradients, state: numbersOf(model.stateDict()) };
 }
 
-/** What normalisation makes of one process's rows, as plain numbers. */
+/** What BatchNorm makes of one process's rows, as plain numbers. */
 export interface NormalizedRows {
-  /** (rows, channels): mean squares. */
+  /** (rows, channels): mean squares of what comes out, and of the rows' gradients. */
   readonly outputs: number[];
   readonly gradients: number[];
-  /** By the parameter's or buffer's name; of gradients, this process's share. */
-  readonly running: Record<string, number[]>;
-  readonly reduced: number[];
+  /** Parameters and buffers. */
+  readonly state: Record<string, number[]>;
+  /** The gradients of weight and bias from this process's rows. */
+  readonly shares: number[];
 }
 
 /** Normalises rows so long that the shim works through a few at a time, with a rest at the end. */
@@ -135,7 +136,7 @@ export function normalizeRows(peers: Peers): NormalizedRows {
   return {
     outputs: perRow(output.detach()),
     gradients: perRow(input.grad!),
-    running: numbersOf(layer.stateDict()),
-    reduced: cat([layer.weight.grad!, layer.bias.grad!]).toNumbers(),
+    state: numbersOf(layer.stateDict()),
+    shares: cat([layer.weight.grad!, layer.bias.grad!]).toNumbers(),
   };
 }
