@@ -164,10 +164,11 @@ STEC_API int32_t stec_reducer_free(double reducer);
 
 /* ---- sync_batch_norm.cpp ---- */
 
-/* Batch normalisation in training with the statistics of all processes' batches, which have the same size; the running
- * statistics are updated. */
+/* Batch normalisation in training with the statistics of all processes' batches, which have the same size, then the
+ * shortcut added (0: none), then the ReLU; the running statistics are updated. */
 STEC_API double stec_sync_batch_norm(double group, double input, double weight, double bias, double running_mean,
-                                     double running_variance, double momentum, double eps);
+                                     double running_variance, double momentum, double eps, double shortcut,
+                                     uint32_t relu);
 
 #ifdef __cplusplus
 }

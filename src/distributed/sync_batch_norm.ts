@@ -16,11 +16,18 @@ import type { ProcessGroup } from "./process_group.ts";
  */
 export function synchronizeBatchNorms(module: Module, group: ProcessGroup): void {
   for (const [, inner] of module.namedModules()) {
-    if (inner instanceof BatchNorm) inner.normalizePart = (input) => normalize(inner, input, group);
+    if (!(inner instanceof BatchNorm)) continue;
+    inner.normalizePart = (input, shortcut, relu) => normalize(inner, group, input, shortcut, relu);
   }
 }
 
-function normalize(layer: BatchNorm, input: Tensor, group: ProcessGroup): Tensor {
+function normalize(
+  layer: BatchNorm,
+  group: ProcessGroup,
+  input: Tensor,
+  shortcut: Tensor | null,
+  relu: boolean,
+): Tensor {
   const handle = native.stec_sync_batch_norm(
     group.handle,
     input.handle,
@@ -30,6 +37,8 @@ function normalize(layer: BatchNorm, input: Tensor, group: ProcessGroup): Tensor
     layer.runningVar.handle,
     layer.momentum,
     layer.eps,
+    shortcut?.handle ?? 0,
+    relu ? 1 : 0,
   );
   if (handle < 0) throw nativeError("batch norm over processes");
   return new Tensor(handle);

@@ -98,8 +98,11 @@ export class BatchNorm extends Layer {
   readonly momentum = 0.1;
   /** Added to the variance. */
   readonly eps = 1e-5;
-  /** Normalises in training where the input is only this process's part of the batch; null: it is the whole. */
-  normalizePart: ((input: Tensor) => Tensor) | null = null;
+  /**
+   * Normalises in training where the input is only this process's part of the batch, adds the shortcut and takes the
+   * ReLU; null: the input is the whole batch.
+   */
+  normalizePart: ((input: Tensor, shortcut: Tensor | null, relu: boolean) => Tensor) | null = null;
 
   /** Weight 1 and bias 0, or a weight of 0 with `zeroWeight`. */
   constructor(channels: number, options: { zeroWeight?: boolean } = {}) {
@@ -113,9 +116,18 @@ export class BatchNorm extends Layer {
 
   /** Keeps the shape. */
   override forward(input: Tensor): Tensor {
+    return this.#normalize(input, null, false);
+  }
+
+  /** relu(forward(input)), or relu(forward(input) + shortcut). */
+  forwardRelu(input: Tensor, shortcut: Tensor | null = null): Tensor {
+    return this.#normalize(input, shortcut, true);
+  }
+
+  #normalize(input: Tensor, shortcut: Tensor | null, relu: boolean): Tensor {
     if (this.training) this.batchesTracked.add_(1);
-    if (this.training && this.normalizePart !== null) return this.normalizePart(input);
-    return batchNorm(
+    if (this.training && this.normalizePart !== null) return this.normalizePart(input, shortcut, relu);
+    const output = batchNorm(
       input,
       this.weight,
       this.bias,
@@ -125,6 +137,8 @@ export class BatchNorm extends Layer {
       this.momentum,
       this.eps,
     );
+    if (shortcut !== null) output.add_(shortcut);
+    return relu ? output.relu_() : output;
   }
 }
 

@@ -82,9 +82,9 @@ export class BasicBlock extends Layer {
   /** (N, inputs, H, W) to (N, channels, H / stride, W / stride). */
   override forward(input: Tensor): Tensor {
     return scope(() => {
-      const inner = this.#bn1.forward(this.#conv1.forward(input)).relu_();
-      const outer = this.#bn2.forward(this.#conv2.forward(inner));
-      return outer.add_(this.#downsample?.forward(input) ?? input).relu_();
+      const inner = this.#bn1.forwardRelu(this.#conv1.forward(input));
+      const shortcut = this.#downsample?.forward(input) ?? input;
+      return this.#bn2.forwardRelu(this.#conv2.forward(inner), shortcut);
     });
   }
 }
@@ -118,10 +118,10 @@ export class Bottleneck extends Layer {
   /** (N, inputs, H, W) to (N, 4 channels, H / stride, W / stride). */
   override forward(input: Tensor): Tensor {
     return scope(() => {
-      const first = this.#bn1.forward(this.#conv1.forward(input)).relu_();
-      const second = this.#bn2.forward(this.#conv2.forward(first)).relu_();
-      const third = this.#bn3.forward(this.#conv3.forward(second));
-      return third.add_(this.#downsample?.forward(input) ?? input).relu_();
+      const first = this.#bn1.forwardRelu(this.#conv1.forward(input));
+      const second = this.#bn2.forwardRelu(this.#conv2.forward(first));
+      const shortcut = this.#downsample?.forward(input) ?? input;
+      return this.#bn3.forwardRelu(this.#conv3.forward(second), shortcut);
     });
   }
 }
@@ -174,7 +174,7 @@ export class ResNet extends Layer {
   override forward(images: Tensor): Tensor {
     return scope(() => {
       let maps = scope(() => {
-        const stem = this.#bn1.forward(this.#conv1.forward(images)).relu_();
+        const stem = this.#bn1.forwardRelu(this.#conv1.forward(images));
         return this.#maxPool ? maxPool2d(stem, 3, 2, 1) : stem;
       });
       for (const stage of this.#stages) maps = stage.forward(maps);

@@ -139,6 +139,8 @@ const SYMBOLS = {
       "f64", /* running_variance */
       "f64", /* momentum */
       "f64", /* eps */
+      "f64", /* shortcut */
+      "u32", /* relu */
     ],
     result: "f64",
   },

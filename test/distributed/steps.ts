@@ -114,28 +114,42 @@ export function trainSteps(peers: Peers, options: StepsOptions): StepsResult {
 
 /** What BatchNorm makes of one process's rows, as plain numbers. */
 export interface NormalizedRows {
-  /** (rows, channels): mean squares of what comes out, and of the rows' gradients. */
+  /** (rows, channels): mean squares of what comes out. */
   readonly outputs: number[];
+  /** (rows, channels): mean squares of the gradients of the rows, and of those of what is added to them. */
   readonly gradients: number[];
+  readonly ofShortcut: number[];
   /** Parameters and buffers. */
   readonly state: Record<string, number[]>;
   /** The gradients of weight and bias from this process's rows. */
   readonly shares: number[];
 }
 
+/** What is done to the rows. */
+export interface NormalizeOptions {
+  readonly dtype: "float64" | "bfloat16";
+  /** Whether max(x, 0) is taken at the end. */
+  readonly relu: boolean;
+  /** Whether other rows are added to the normalised ones; only with `relu`. */
+  readonly shortcut: boolean;
+}
+
 /** Normalises rows so long that the shim works through a few at a time, with a rest at the end. */
-export function normalizeRows(peers: Peers): NormalizedRows {
-  const layer = new BatchNorm(3).to({ dtype: "float64" });
+export function normalizeRows(peers: Peers, { dtype, relu, shortcut }: NormalizeOptions): NormalizedRows {
+  const layer = new BatchNorm(3).to({ dtype: dtype === "float64" ? "float64" : "float32" });
   fill(layer.stateDict());
   if (peers instanceof ProcessGroup) synchronizeBatchNorms(layer, peers);
-  const shape = [10, 3, 130, 128];
-  const input = part(img("rows", shape), peers).contiguous("channels_last").requiresGrad_();
-  const output = layer.forward(input);
-  output.mul(part(unit("weights", shape), peers)).sum().backward();
-  const perRow = (values: Tensor) => values.mul(values).mean([2, 3]).toNumbers();
+  const shape = [6, 3, 360, 360];
+  const rows = (values: Tensor) => part(values, peers).to({ dtype });
+  const input = rows(img("rows", shape)).contiguous("channels_last").requiresGrad_();
+  const added = shortcut ? rows(unit("shortcut", shape)).requiresGrad_() : null;
+  const output = relu ? layer.forwardRelu(input, added) : layer.forward(input);
+  output.mul(rows(unit("weights", shape))).sum().backward();
+  const perRow = (values: Tensor) => values.double().pow(2).mean([2, 3]).toNumbers();
   return {
     outputs: perRow(output.detach()),
     gradients: perRow(input.grad!),
+    ofShortcut: added === null ? [] : perRow(added.grad!),
     state: numbersOf(layer.stateDict()),
     shares: cat([layer.weight.grad!, layer.bias.grad!]).toNumbers(),
   };

@@ -32,7 +32,8 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
   },
   /** A few optimiser steps. */
   steps: (peers) => trainSteps(peers, JSON.parse(args[0])),
-  normalizeRows,
+  /** One BatchNorm over long rows. */
+  normalizeRows: (peers) => normalizeRows(peers, JSON.parse(args[0])),
   /** Rank 1 fails by itself while the others wait for it. */
   fail(peers) {
     if (peers.rank === 1) throw new RangeError("Cannot read the disk: it is on fire");
