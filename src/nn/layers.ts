@@ -114,17 +114,9 @@ export class BatchNorm extends Layer {
     this.batchesTracked = this.buffer("num_batches_tracked", zeros([], { dtype: "int64" }));
   }
 
-  /** Keeps the shape. */
-  override forward(input: Tensor): Tensor {
-    return this.#normalize(input, null, false);
-  }
-
-  /** relu(forward(input)), or relu(forward(input) + shortcut). */
-  forwardRelu(input: Tensor, shortcut: Tensor | null = null): Tensor {
-    return this.#normalize(input, shortcut, true);
-  }
-
-  #normalize(input: Tensor, shortcut: Tensor | null, relu: boolean): Tensor {
+  /** Keeps the shape. With `shortcut` that is added to what is normalised, with `relu` max(x, 0) is taken in the end. */
+  override forward(input: Tensor, after: { shortcut?: Tensor; relu?: boolean } = {}): Tensor {
+    const { shortcut = null, relu = false } = after;
     if (this.training) this.batchesTracked.add_(1);
     if (this.training && this.normalizePart !== null) return this.normalizePart(input, shortcut, relu);
     const output = batchNorm(

@@ -82,9 +82,9 @@ export class BasicBlock extends Layer {
   /** (N, inputs, H, W) to (N, channels, H / stride, W / stride). */
   override forward(input: Tensor): Tensor {
     return scope(() => {
-      const inner = this.#bn1.forwardRelu(this.#conv1.forward(input));
+      const inner = this.#bn1.forward(this.#conv1.forward(input), { relu: true });
       const shortcut = this.#downsample?.forward(input) ?? input;
-      return this.#bn2.forwardRelu(this.#conv2.forward(inner), shortcut);
+      return this.#bn2.forward(this.#conv2.forward(inner), { shortcut, relu: true });
     });
   }
 }
@@ -118,10 +118,10 @@ export class Bottleneck extends Layer {
   /** (N, inputs, H, W) to (N, 4 channels, H / stride, W / stride). */
   override forward(input: Tensor): Tensor {
     return scope(() => {
-      const first = this.#bn1.forwardRelu(this.#conv1.forward(input));
-      const second = this.#bn2.forwardRelu(this.#conv2.forward(first));
+      const first = this.#bn1.forward(this.#conv1.forward(input), { relu: true });
+      const second = this.#bn2.forward(this.#conv2.forward(first), { relu: true });
       const shortcut = this.#downsample?.forward(input) ?? input;
-      return this.#bn3.forwardRelu(this.#conv3.forward(second), shortcut);
+      return this.#bn3.forward(this.#conv3.forward(second), { shortcut, relu: true });
     });
   }
 }
@@ -174,7 +174,7 @@ export class ResNet extends Layer {
   override forward(images: Tensor): Tensor {
     return scope(() => {
       let maps = scope(() => {
-        const stem = this.#bn1.forwardRelu(this.#conv1.forward(images));
+        const stem = this.#bn1.forward(this.#conv1.forward(images), { relu: true });
         return this.#maxPool ? maxPool2d(stem, 3, 2, 1) : stem;
       });
       for (const stage of this.#stages) maps = stage.forward(maps);

@@ -43,8 +43,9 @@ export function firstNonFinite(model: Module, body: () => void): string | null {
   const layers = [...model.namedModules()].filter(([, module]) => isLayer(module)) as [string, Layer][];
   for (const [name, layer] of layers) {
     const forward = layer.forward;
-    layer.forward = (input) => {
-      const output = forward.call(layer, input);
+    // All arguments: some layers take more than the input.
+    layer.forward = (...given) => {
+      const output = forward.apply(layer, given);
       if (found === null && !isFinite(output)) found = `the output of ${name}`;
       return output;
     };

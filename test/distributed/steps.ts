@@ -130,7 +130,7 @@ export interface NormalizeOptions {
   readonly dtype: "float64" | "bfloat16";
   /** Whether max(x, 0) is taken at the end. */
   readonly relu: boolean;
-  /** Whether other rows are added to the normalised ones; only with `relu`. */
+  /** Whether other rows are added to the normalised ones. */
   readonly shortcut: boolean;
 }
 
@@ -142,14 +142,14 @@ export function normalizeRows(peers: Peers, { dtype, relu, shortcut }: Normalize
   const shape = [6, 3, 360, 360];
   const rows = (values: Tensor) => part(values, peers).to({ dtype });
   const input = rows(img("rows", shape)).contiguous("channels_last").requiresGrad_();
-  const added = shortcut ? rows(unit("shortcut", shape)).requiresGrad_() : null;
-  const output = relu ? layer.forwardRelu(input, added) : layer.forward(input);
+  const added = shortcut ? rows(unit("shortcut", shape)).requiresGrad_() : undefined;
+  const output = layer.forward(input, { shortcut: added, relu });
   output.mul(rows(unit("weights", shape))).sum().backward();
   const perRow = (values: Tensor) => values.double().pow(2).mean([2, 3]).toNumbers();
   return {
     outputs: perRow(output.detach()),
     gradients: perRow(input.grad!),
-    ofShortcut: added === null ? [] : perRow(added.grad!),
+    ofShortcut: added === undefined ? [] : perRow(added.grad!),
     state: numbersOf(layer.stateDict()),
     shares: cat([layer.weight.grad!, layer.bias.grad!]).toNumbers(),
   };
