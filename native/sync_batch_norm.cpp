@@ -51,45 +51,36 @@ at::Tensor like_input(const at::Tensor& gradient, const at::Tensor& input) {
 // On GPUs, libtorch has operators for each step of several processes. `spread` is 1 / standard deviation.
 namespace gpu {
 
-std::tuple<at::Tensor, at::Tensor, at::Tensor> forward(Group& group, const at::Tensor& input, const at::Tensor& weight,
-                                                       const at::Tensor& bias, const Running& running, double eps) {
-  const auto [own_mean, own_spread] = at::batch_norm_stats(input, eps);
-  const at::Tensor all = group.gather(at::stack({own_mean, own_spread}));
-  const at::Tensor counts = at::full({group.size()}, values_per_channel(input), own_mean.options());
-  const auto [mean, spread] = at::batch_norm_gather_stats_with_counts(
-      input, all.select(1, 0), all.select(1, 1), running.mean, running.variance, running.momentum, eps,
-      counts.to(running.mean.scalar_type()));
-  return {at::batch_norm_elemt(input, weight, bias, mean, spread, eps), mean, spread};
-}
-
-variable_list backward(Group& group, const at::Tensor& gradient, const at::Tensor& input, const at::Tensor& weight,
-                       const at::Tensor& mean, const at::Tensor& spread) {
-  const auto [sum, sum_xmu, of_weight, of_bias] =
-      at::batch_norm_backward_reduce(gradient, input, mean, spread, weight, true, true, true);
-  const at::Tensor sums = at::stack({sum, sum_xmu});
-  group.sum_(sums);
-  const at::Tensor counts =
-      at::full({group.size()}, values_per_channel(input), mean.options().dtype(at::kInt));
-  const at::Tensor of_input = at::batch_norm_backward_elemt(
-      gradient, input, mean, spread, weight.to(mean.scalar_type()), sums[0], sums[1], counts);
-  return {of_input, of_weight, of_bias};
-}
-
 struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& given, const at::Tensor& weight,
                             const at::Tensor& bias, const Running& running, double eps, double group) {
     const at::Tensor input = given.contiguous(given.suggest_memory_format());
-    const auto [output, mean, spread] = gpu::forward(*groups().get(group), input, weight, bias, running, eps);
+    const auto processes = groups().get(group);
+    const auto [own_mean, own_spread] = at::batch_norm_stats(input, eps);
+    const at::Tensor all = processes->gather(at::stack({own_mean, own_spread}));
+    const at::Tensor counts = at::full({processes->size()}, values_per_channel(input), own_mean.options());
+    const auto [mean, spread] = at::batch_norm_gather_stats_with_counts(
+        input, all.select(1, 0), all.select(1, 1), running.mean, running.variance, running.momentum, eps,
+        counts.to(running.mean.scalar_type()));
     context->save_for_backward({input, weight, mean, spread});
     context->saved_data["group"] = group;
-    return output;
+    return at::batch_norm_elemt(input, weight, bias, mean, spread, eps);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const variable_list saved = context->get_saved_variables();
+    const at::Tensor &input = saved[0], &weight = saved[1], &mean = saved[2], &spread = saved[3];
     const auto processes = groups().get(context->saved_data["group"].toDouble());
-    variable_list result = gpu::backward(
-        *processes, like_input(gradients[0], saved[0]), saved[0], saved[1], saved[2], saved[3]);
+    const at::Tensor gradient = like_input(gradients[0], input);
+    const auto [sum, sum_xmu, of_weight, of_bias] =
+        at::batch_norm_backward_reduce(gradient, input, mean, spread, weight, true, true, true);
+    const at::Tensor sums = at::stack({sum, sum_xmu});
+    processes->sum_(sums);
+    const at::Tensor counts =
+        at::full({processes->size()}, values_per_channel(input), mean.options().dtype(at::kInt));
+    const at::Tensor of_input = at::batch_norm_backward_elemt(
+        gradient, input, mean, spread, weight.to(mean.scalar_type()), sums[0], sums[1], counts);
+    variable_list result{of_input, of_weight, of_bias};
     result.resize(6);
     return result;
   }

@@ -128,7 +128,7 @@ function torchrunVariables(rank: number, size: number, port: number): Record<str
   };
 }
 
-/** Lets runs go on beside each other for a turn. Returns the steps of each that began and ended in it. */
+/** Lets runs go on beside each other for a turn. Returns the steps of each that ended in it. */
 async function turn(runs: readonly Run[]): Promise<Step[][]> {
   const start = Date.now() / 1000;
   for (const run of runs) run.signal("SIGCONT");
@@ -137,7 +137,7 @@ async function turn(runs: readonly Run[]): Promise<Step[][]> {
   return runs.map((run) => run.steps().filter(({ time }) => time > start));
 }
 
-/** Images per second in a turn's median step; the end of an epoch falls into some. */
+/** Images per second in a turn's median step: the end of an epoch falls into some, and the first began before. */
 function speed(run: Run, steps: readonly Step[]): number {
   if (steps.length < 2) throw new Error("a turn is too short for two steps: lengthen it by --seconds");
   const seconds = steps.slice(1).map(({ time }, i) => time - steps[i].time);
@@ -176,4 +176,5 @@ try {
 } finally {
   for (const run of runs) run.end();
 }
+// The signal listener would keep it going.
 Deno.exit(0);

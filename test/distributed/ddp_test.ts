@@ -63,7 +63,7 @@ for (const [name, options] of Object.entries(CASES)) {
 }
 
 const NORMALIZATIONS: Record<string, NormalizeOptions> = {
-  "alone": { dtype: "float64", relu: false, shortcut: false },
+  "by itself": { dtype: "float64", relu: false, shortcut: false },
   "with a ReLU": { dtype: "float64", relu: true, shortcut: false },
   "with a shortcut and a ReLU": { dtype: "float64", relu: true, shortcut: true },
   "with a shortcut and a ReLU, in bfloat16": { dtype: "bfloat16", relu: true, shortcut: true },
@@ -75,8 +75,8 @@ for (const [name, options] of Object.entries(NORMALIZATIONS)) {
     const found = await runProcesses<NormalizedRows>(2, "normalizeRows", JSON.stringify(options));
     const near = (actual: Numbers, expected: Numbers) =>
       assertNear(actual, expected, name, options.dtype === "float64" ? TOLERANCE : ROUGH);
-    for (const  of of["outputs", "gradients", "ofShortcut"] as const) {
-      near({ [of]: found.flatMap((rows) => rows[of]) }, { [of]: alone[of] });
+    for (const what of ["outputs", "gradients", "ofShortcut"] as const) {
+      near({ [what]: found.flatMap((rows) => rows[what]) }, { [what]: alone[what] });
     }
     for (const { state } of found) near(state, alone.state);
     const sums = found[0].shares.map((value, i) => value + found[1].shares[i]);
