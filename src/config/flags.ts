@@ -25,31 +25,28 @@ import {
   whole,
   widths,
 } from "./flag.ts";
-import {
-  ARCHITECTURES,
-  DATASETS,
-  type DataSettings,
-  EXPORT_TARGETS,
-  type ExportSettings,
-  type LossSettings,
-  type MachineSettings,
-  type ModelSettings,
-  ON_NAN,
-  OPTIMIZERS,
-  type OptimizerSettings,
-  type OutputSettings,
-  PRECISIONS,
-  type PreviewSettings,
-  type RunSettings,
-  SCHEDULERS,
-  type TrainSettings,
-  type ViewSettings,
-} from "./settings.ts";
+import { ARCHITECTURES } from "../nn/architectures.ts";
+import type { TrainSettings } from "./settings.ts";
 
-/** One flag for each setting; `undefined` is a setting that other flags decide. */
-type Flags<S> = { readonly [K in keyof S]: z.ZodType<S[K] | undefined> };
+/** The data sets, by their names on the command line. */
+export const DATASETS = ["shapes", "cifar10", "cifar100", "stl10", "imagenet", "folder"] as const;
+/** The optimizers. */
+export const OPTIMIZERS = ["lars", "sgd", "adam"] as const;
+/** The learning-rate schedules. */
+export const SCHEDULERS = ["cosine", "none"] as const;
+/** What the network computes in; `auto` is 16 bits on a GPU and 32 on a CPU. */
+export const PRECISIONS = ["auto", "fp32", "bf16", "fp16"] as const;
+/** What to do about a loss that is not finite. */
+export const ON_NAN = ["stop", "rollback"] as const;
+/** The programs and formats that an encoder is exported for. */
+export const EXPORT_TARGETS = ["safetensors", "torchvision", "timm"] as const;
 
-const data = {
+/**
+ * The flags about the images.
+ *
+ * @internal
+ */
+export const data = {
   dataset: flag(
     choice(DATASETS),
     "shapes",
@@ -69,9 +66,14 @@ const data = {
   ),
   batch_size: flag(whole({ min: 2 }), 1024, "Images in a batch, of each process: one a GPU"),
   num_workers: flag(whole({ min: 0 }), 8, "Workers that decode images"),
-} satisfies Flags<DataSettings>;
+};
 
-const model = {
+/**
+ * The flags about the networks.
+ *
+ * @internal
+ */
+export const model = {
   arch: flag(choice(ARCHITECTURES), "resnet50", `Encoder: ${ARCHITECTURES.join(", ")}`),
   width: flag(whole({ min: 1 }), 64, "Channels of the encoder's first stage; less for small machines"),
   first_conv: dependent(
@@ -93,9 +95,14 @@ const model = {
     "Hidden widths of the manipulation head, such as 512,256; 0 for none",
   ),
   n_bins: flag(whole({ min: 2 }), 6, "Bins for each entry of the efference copy"),
-} satisfies Flags<ModelSettings>;
+};
 
-const views = {
+/**
+ * The flags about the augmentation.
+ *
+ * @internal
+ */
+export const views = {
   jitter_strength: dependent(
     number({ min: 0, max: 2.5 }),
     "0.5 for shapes and CIFAR, else 1",
@@ -109,9 +116,14 @@ const views = {
     false,
     "Solarise views, with probability 0.2; the manipulation loss leaves them out",
   ),
-} satisfies Flags<ViewSettings>;
+};
 
-const losses = {
+/**
+ * The flags about the loss.
+ *
+ * @internal
+ */
+export const losses = {
   discrimination_lambda: flag(number({ min: 0 }), 2, "Weight of the contrastive loss (NT-Xent)"),
   manip_lambda: flag(number({ min: 0 }), 0, "Weight of the manipulation loss: 0 is SimCLR, more is S-TEC"),
   supervised_lambda: flag(number(), 1, "Weight of the supervised head's loss; 0 or less: none"),
@@ -126,9 +138,14 @@ const losses = {
     false,
     "Take only the weights from ckpt_path and start with a fresh supervised head",
   ),
-} satisfies Flags<LossSettings>;
+};
 
-const optimizer = {
+/**
+ * The flags about the optimizer and its schedule.
+ *
+ * @internal
+ */
+export const optimizer = {
   optimizer: flag(choice(OPTIMIZERS), "lars", "Optimiser"),
   learning_rate: flag(number({ min: 0 }), 1e-3, "Highest learning rate"),
   weight_decay: flag(number({ min: 0 }), 1e-6, "Weight decay"),
@@ -142,9 +159,14 @@ const optimizer = {
   warmup_epochs: flag(whole({ min: 0 }), 10, "Epochs in which the learning rate rises from 0"),
   max_epochs: flag(whole({ min: 1 }), 1000, "Epochs to train for"),
   max_steps: flag(limit(), -1, "Steps to train for at most; -1: no limit"),
-} satisfies Flags<OptimizerSettings>;
+};
 
-const machine = {
+/**
+ * The flags about the machine, the precision and the seed.
+ *
+ * @internal
+ */
+export const machine = {
   gpus: dependent(
     devices(),
     "1 where there is a GPU, else 0",
@@ -162,15 +184,25 @@ const machine = {
     "What the network computes in; auto is 16 bits on a GPU and 32 on a CPU",
   ),
   seed: flag(integer(), 42, "Every random number follows from it: same seed, same run"),
-} satisfies Flags<MachineSettings>;
+};
 
-const output = {
+/**
+ * The flags about the checkpoint to start from and the results.
+ *
+ * @internal
+ */
+export const output = {
   ckpt_path: flag(text("<file>"), "", "Checkpoint to continue from, or to take the weights from"),
   results_path: flag(folder(), "./default_model", "Folder for checkpoints, logs and flags.json"),
   comment: flag(text("<text>"), "", "A remark, kept in flags.json"),
-} satisfies Flags<OutputSettings>;
+};
 
-const run = {
+/**
+ * The flags about the log and the checkpoints of a training run.
+ *
+ * @internal
+ */
+export const run = {
   resume: flag(
     present(),
     false,
@@ -196,7 +228,7 @@ const run = {
     false,
     "Record a step on the GPU once and replay it: faster where steps are short; needs more memory",
   ),
-} satisfies Flags<RunSettings>;
+};
 
 /** Flags of the reference's program that do nothing here. */
 export type IgnoredFlag = "online_ft" | "fast_dev_run" | "gaussian_blur" | "start_lr" | "final_lr";
@@ -269,19 +301,29 @@ const probing = {
   ),
 };
 
-const previewing = {
+/**
+ * The flags that only `preview` has.
+ *
+ * @internal
+ */
+export const previewing = {
   count: flag(whole({ min: 1 }), 6, "How many images to show"),
   output: flag(file(), "preview.html", "The page to write"),
-} satisfies Flags<Pick<PreviewSettings, "count" | "output">>;
+};
 
-const exporting = {
+/**
+ * The flags that only `export` has.
+ *
+ * @internal
+ */
+export const exporting = {
   to: flag(
     choice(EXPORT_TARGETS),
     "safetensors",
     "Whom the file is for: safetensors (any width), or what torchvision's or timm's ResNet loads strictly",
   ),
   output: flag(text("<file>"), "", "The file to write: needed; a name in .safetensors makes it that form"),
-} satisfies Flags<Omit<ExportSettings, "ckpt_path">>;
+};
 
 /**
  * The flags of `probe` in one schema: it accepts those of `eval`.

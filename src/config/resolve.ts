@@ -8,6 +8,7 @@
 import { resolve } from "node:path";
 import type { z } from "zod";
 import { UsageError } from "../errors.ts";
+import { LAYOUTS } from "../nn/architectures.ts";
 import { infoOf } from "./flag.ts";
 import {
   type CommandName,
@@ -22,7 +23,6 @@ import {
   trainSchema,
 } from "./flags.ts";
 import type {
-  Architecture,
   DatasetName,
   EvalSettings,
   ExportSettings,
@@ -66,9 +66,6 @@ const BY_DATASET: { readonly [K in DatasetName]: DatasetDefaults } = {
   imagenet: { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 },
   folder: { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 },
 };
-
-/** The encoders made of basic blocks, whose features are 512 wide. */
-const SHALLOW: readonly Architecture[] = ["resnet18", "resnet34"];
 
 type DatasetDefaults = Pick<TrainSettings, "image_size" | "first_conv" | "maxpool1" | "jitter_strength">;
 
@@ -239,7 +236,7 @@ function fillIn(flags: ParsedFlags) {
     first_conv: flags.first_conv ?? byDataset.first_conv,
     maxpool1: flags.maxpool1 ?? byDataset.maxpool1,
     jitter_strength: flags.jitter_strength ?? byDataset.jitter_strength,
-    hidden_mlp: flags.hidden_mlp ?? (SHALLOW.includes(flags.arch) ? 512 : 2048),
+    hidden_mlp: flags.hidden_mlp ?? (LAYOUTS[flags.arch].bottleneck ? 2048 : 512),
     gpus: flags.gpus ?? "auto",
     precision,
     fp32: precision === "fp32",

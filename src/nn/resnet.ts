@@ -8,25 +8,9 @@ import { globalAveragePool2d, maxPool2d } from "../torch/functional.ts";
 import { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
+import { type Architecture, LAYOUTS } from "./architectures.ts";
 import { BatchNorm, Conv2d, Linear, Sequential } from "./layers.ts";
 import { Layer } from "./module.ts";
-
-/** Names of the architectures. */
-export type Architecture = "resnet18" | "resnet34" | "resnet50" | "resnet101" | "resnet152";
-
-interface Layout {
-  /** Blocks in each of the four stages. */
-  readonly blocks: readonly [number, number, number, number];
-  readonly bottleneck: boolean;
-}
-
-const LAYOUTS: Readonly<Record<Architecture, Layout>> = {
-  resnet18: { blocks: [2, 2, 2, 2], bottleneck: false },
-  resnet34: { blocks: [3, 4, 6, 3], bottleneck: false },
-  resnet50: { blocks: [3, 4, 6, 3], bottleneck: true },
-  resnet101: { blocks: [3, 4, 23, 3], bottleneck: true },
-  resnet152: { blocks: [3, 8, 36, 3], bottleneck: true },
-};
 
 /** Output channels of a bottleneck block for each of its inner channels. */
 const EXPANSION = 4;

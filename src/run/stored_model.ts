@@ -14,7 +14,7 @@ import {
 import { readCheckpoint } from "../checkpoint/pytorch.ts";
 import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
 import { loadInto } from "../checkpoint/tensors.ts";
-import { type Architecture, ARCHITECTURES } from "../config/settings.ts";
+import { type Architecture, ARCHITECTURES } from "../nn/architectures.ts";
 import type { Module } from "../nn/module.ts";
 import { ResNet } from "../nn/resnet.ts";
 import { ManipulationHead } from "../ssl/manipulation.ts";

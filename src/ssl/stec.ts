@@ -6,7 +6,8 @@
 
 import { Linear } from "../nn/layers.ts";
 import { Module } from "../nn/module.ts";
-import { type Architecture, ResNet } from "../nn/resnet.ts";
+import type { Architecture } from "../nn/architectures.ts";
+import { ResNet } from "../nn/resnet.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { cat, crossEntropy } from "../torch/functional.ts";
 import type { Generator } from "../torch/random.ts";

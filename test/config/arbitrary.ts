@@ -1,15 +1,9 @@
 /** Settings that are valid, for property tests. */
 
 import fc from "fast-check";
-import {
-  ARCHITECTURES,
-  DATASETS,
-  ON_NAN,
-  OPTIMIZERS,
-  PRECISIONS,
-  SCHEDULERS,
-  type TrainSettings,
-} from "../../src/config/settings.ts";
+import { DATASETS, ON_NAN, OPTIMIZERS, PRECISIONS, SCHEDULERS } from "../../src/config/flags.ts";
+import type { TrainSettings } from "../../src/config/settings.ts";
+import { ARCHITECTURES } from "../../src/nn/architectures.ts";
 
 const OWN_SIZES = { shapes: 32, cifar10: 32, cifar100: 32, stl10: 96 } as const;
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Architecture, ResNet, type ResNetOptions } from "../../src/nn/resnet.ts";
+import type { Architecture } from "../../src/nn/architectures.ts";
+import { ResNet, type ResNetOptions } from "../../src/nn/resnet.ts";
 import { Generator } from "../../src/torch/random.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { stack } from "../../src/torch/functional.ts";
