@@ -48,6 +48,7 @@ export { type Counters, counters, dispose, keep, scope } from "./src/torch/scope
 export * from "./src/torch/tensor.ts";
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/module.ts";
+export type { Architecture } from "./src/nn/architectures.ts";
 export * from "./src/nn/resnet.ts";
 export { type CifarName, loadCifar } from "./src/data/cifar.ts";
 export * from "./src/data/dataset.ts";
