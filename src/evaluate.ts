@@ -13,7 +13,7 @@ import { buildModel } from "./run/build.ts";
 import { LAYOUT, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
 import { loadAll } from "./run/saved_run.ts";
-import type { Stec } from "./ssl/stec.ts";
+import type { Stec } from "./methods/stec.ts";
 import { autocast, noGrad } from "./torch/autograd.ts";
 import { borrowTypedArray, fromTypedArray } from "./torch/create.ts";
 import type { DType } from "./torch/dtype.ts";

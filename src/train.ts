@@ -8,7 +8,7 @@ import type { TrainSettings } from "./config/settings.ts";
 import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
 import { parallelize } from "./distributed/ddp.ts";
-import type { Peers } from "./distributed/peers.ts";
+import type { Peers } from "./peers.ts";
 import { together } from "./distributed/together.ts";
 import type { World } from "./distributed/world.ts";
 import { test, type TestResult } from "./evaluate.ts";

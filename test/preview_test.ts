@@ -12,7 +12,7 @@ import { loadStl10 } from "../src/data/stl10.ts";
 import { preview } from "../src/preview.ts";
 import { predictedBin } from "../src/preview/facts.ts";
 import { loadModel } from "../src/run/stored_model.ts";
-import { manipulationBins } from "../src/ssl/manipulation.ts";
+import { manipulationBins } from "../src/methods/manipulation.ts";
 import { noGrad } from "../src/torch/autograd.ts";
 import { counters, scope } from "../src/torch/scope.ts";
 import { temporaryFolder, writeCifar, writeImageNet, writeJpegs, writeStl10 } from "./made_data.ts";

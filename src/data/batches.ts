@@ -6,7 +6,7 @@
 
 import { type DrawKey, drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
 import { makeFirstViews, makeViews } from "../augment/views.ts";
-import type { Batch, LabelledViews } from "../ssl/stec.ts";
+import type { Batch, LabelledViews } from "../methods/stec.ts";
 import { borrowTypedArray, fromTypedArray, send, upload } from "../torch/create.ts";
 import { cudaMemory } from "../torch/cuda.ts";
 import { keep, scope } from "../torch/scope.ts";

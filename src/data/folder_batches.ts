@@ -7,7 +7,7 @@
 import { type DrawKey, drawViews } from "../augment/parameters.ts";
 import { makeFirstViewsOfCrops, makeViewsOfCrops } from "../augment/views.ts";
 import { Random } from "../random.ts";
-import type { Batch, LabelledViews } from "../ssl/stec.ts";
+import type { Batch, LabelledViews } from "../methods/stec.ts";
 import { borrowTypedArray, upload } from "../torch/create.ts";
 import { Ahead } from "./ahead.ts";
 import {

@@ -11,7 +11,7 @@ import type { Optimizer } from "../optim/optimizer.ts";
 import { larsGroups, plainGroups } from "../optim/param_groups.ts";
 import { constantSchedule, cosineSchedule, type Schedule } from "../optim/schedule.ts";
 import { Sgd } from "../optim/sgd.ts";
-import { type ObjectiveOptions, Stec } from "../ssl/stec.ts";
+import { type ObjectiveOptions, Stec } from "../methods/stec.ts";
 import { Generator } from "../torch/random.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { Plan } from "./plan.ts";

@@ -8,7 +8,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { removeIfThere, removeLeftovers, replaceByLink } from "../checkpoint/atomic.ts";
 import type { Plain } from "../checkpoint/lightning.ts";
 import type { TrainSettings } from "../config/settings.ts";
-import { ALONE } from "../distributed/peers.ts";
+import { ALONE } from "../peers.ts";
 import { Generator } from "../torch/random.ts";
 import { placeOf, type Plan } from "./plan.ts";
 import { continueRun, faultOfFile, type RunState, saveRun, startFromWeights } from "./saved_run.ts";

@@ -6,14 +6,14 @@
 
 import { UsageError } from "../errors.ts";
 import type { Prepared } from "../data/batches.ts";
-import type { Batch, LabelledViews } from "../ssl/stec.ts";
+import type { Batch, LabelledViews } from "../methods/stec.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { upload } from "../torch/create.ts";
 import { gpuNumber, useOwnStream } from "../torch/cuda.ts";
 import { CudaGraph, type Recorder } from "../torch/cuda_graph.ts";
 import { dispose, keep, scope } from "../torch/scope.ts";
 import { Tensor } from "../torch/tensor.ts";
-import { ALONE } from "../distributed/peers.ts";
+import { ALONE } from "../peers.ts";
 import { compute, type Learner, pend, type PendingMetrics } from "./step.ts";
 
 /** Steps before the recording, in which cuDNN chooses its algorithms and the optimiser makes its memory. */

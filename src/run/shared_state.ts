@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ALONE } from "../distributed/peers.ts";
+import { ALONE } from "../peers.ts";
 import { Adam } from "../optim/adam.ts";
 import { fromTypedArray } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";

@@ -6,10 +6,10 @@
 
 import type { BatchSource, Prepared } from "../data/batches.ts";
 import type { GradientReducer } from "../distributed/ddp.ts";
-import { ALONE, type Peers } from "../distributed/peers.ts";
+import { ALONE, type Peers } from "../peers.ts";
 import type { GradScaler } from "../optim/grad_scaler.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import type { LinearLosses, Losses, ObjectiveOptions, Stec } from "../ssl/stec.ts";
+import type { LinearLosses, Losses, ObjectiveOptions, Stec } from "../methods/stec.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
 import type { DType } from "../torch/dtype.ts";
 import { stack } from "../torch/functional.ts";

@@ -17,8 +17,8 @@ import { loadInto } from "../checkpoint/tensors.ts";
 import { type Architecture, ARCHITECTURES } from "../nn/architectures.ts";
 import type { Module } from "../nn/module.ts";
 import { ResNet } from "../nn/resnet.ts";
-import { ManipulationHead } from "../ssl/manipulation.ts";
-import { SupervisedHead } from "../ssl/stec.ts";
+import { ManipulationHead } from "../methods/manipulation.ts";
+import { SupervisedHead } from "../methods/stec.ts";
 import { LAYOUT } from "./machine.ts";
 import { loadWeights, partOf } from "./saved_run.ts";
 

@@ -12,7 +12,7 @@ import { Sgd } from "../../src/optim/sgd.ts";
 import type { Metrics } from "../../src/run/log.ts";
 import { LAYOUT } from "../../src/run/machine.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
-import { type Batch, type ObjectiveOptions, Stec } from "../../src/ssl/stec.ts";
+import { type Batch, type ObjectiveOptions, Stec } from "../../src/methods/stec.ts";
 import { tensor } from "../../src/torch/create.ts";
 import type { DType } from "../../src/torch/dtype.ts";
 import { cat } from "../../src/torch/functional.ts";

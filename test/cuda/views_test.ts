@@ -1,6 +1,6 @@
 import { drawViews, equalSizes, type ViewSettings } from "../../src/augment/parameters.ts";
 import { makeViews } from "../../src/augment/views.ts";
-import { ntXent } from "../../src/ssl/nt_xent.ts";
+import { ntXent } from "../../src/methods/nt_xent.ts";
 import { upload } from "../../src/torch/create.ts";
 import { normalize } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";

@@ -6,7 +6,7 @@ import type { ImageDataset } from "../../src/data/dataset.ts";
 import { epochOrder } from "../../src/data/order.ts";
 import { Random } from "../../src/random.ts";
 import { borrowTypedArray, fromTypedArray } from "../../src/torch/create.ts";
-import type { Batch } from "../../src/ssl/stec.ts";
+import type { Batch } from "../../src/methods/stec.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { assertClose } from "../golden.ts";
 

@@ -3,7 +3,7 @@ import sharp from "sharp";
 import { MemoryBatches } from "../../src/data/batches.ts";
 import { FolderBatches, type FolderBatchesOptions } from "../../src/data/folder_batches.ts";
 import { listImageFolder } from "../../src/data/image_folder.ts";
-import type { Batch, LabelledViews } from "../../src/ssl/stec.ts";
+import type { Batch, LabelledViews } from "../../src/methods/stec.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { threads } from "../../src/torch/device.ts";
 import { temporaryFolder, writeJpegs } from "../made_data.ts";

@@ -1,9 +1,9 @@
 /** One of several processes in a test: runs the job that its first argument names and prints what it finds as JSON. */
 
-import { type Peers } from "../../src/distributed/peers.ts";
+import { type Peers } from "../../src/peers.ts";
 import { together } from "../../src/distributed/together.ts";
 import { launchedWorld } from "../../src/distributed/world.ts";
-import { ntXent } from "../../src/ssl/nt_xent.ts";
+import { ntXent } from "../../src/methods/nt_xent.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";

@@ -14,7 +14,7 @@ import { Sgd } from "../../src/optim/sgd.ts";
 import { objectiveOf } from "../../src/run/build.ts";
 import { LAYOUT } from "../../src/run/machine.ts";
 import { continueRun, saveRun } from "../../src/run/saved_run.ts";
-import { Stec } from "../../src/ssl/stec.ts";
+import { Stec } from "../../src/methods/stec.ts";
 import { ones } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ResNet } from "../../src/nn/resnet.ts";
 import { faultOf, firstNonFinite } from "../../src/run/guards.ts";
-import { featureSpread } from "../../src/ssl/spread.ts";
+import { featureSpread } from "../../src/methods/feature_spread.ts";
 import { ones, tensor, zeros } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { unit } from "../golden.ts";

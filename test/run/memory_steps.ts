@@ -9,7 +9,7 @@ import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
 import { Random } from "../../src/random.ts";
 import { readMetrics, trainStep } from "../../src/run/step.ts";
-import { Stec } from "../../src/ssl/stec.ts";
+import { Stec } from "../../src/methods/stec.ts";
 import { setThreads } from "../../src/torch/device.ts";
 import { counters } from "../../src/torch/scope.ts";
 

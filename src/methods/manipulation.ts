@@ -6,13 +6,14 @@
 
 import { BatchNorm, Linear, ReLU, Sequential } from "../nn/layers.ts";
 import { type Layer, Module } from "../nn/module.ts";
+import { type Gathering, UNDIVIDED } from "../peers.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { full } from "../torch/create.ts";
 import { cat, crossEntropy, where } from "../torch/functional.ts";
 import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { type Gathering, meanOf, UNDIVIDED } from "./nt_xent.ts";
+import { meanOf } from "./nt_xent.ts";
 
 /** Upper bounds of the bins for the 2x2 part of M_ab and for the translation; the lower ones are their negatives. */
 const BOUNDS = { linear: 2, translation: 0.5 } as const;

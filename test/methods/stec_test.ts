@@ -11,7 +11,7 @@ import {
   type ObjectiveOptions,
   Stec,
   type StecOptions,
-} from "../../src/ssl/stec.ts";
+} from "../../src/methods/stec.ts";
 import { cat, where } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";

@@ -16,7 +16,7 @@ import type { Tensor } from "../torch/tensor.ts";
 import { ManipulationHead } from "./manipulation.ts";
 import { meanOf, ntXent, type NtXentOptions } from "./nt_xent.ts";
 import { Projection } from "./projection.ts";
-import { featureSpread } from "./spread.ts";
+import { featureSpread } from "./feature_spread.ts";
 
 /** Sizes of the networks. */
 export interface StecOptions {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type Gathering, UNDIVIDED } from "../peers.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
 import { arange } from "../torch/create.ts";
 import { cat, crossEntropy } from "../torch/functional.ts";
@@ -22,21 +23,6 @@ export interface NtXent {
   /** Mean entropy of the softmax over the b columns, -sum p log(p + 1e-6), in nats. */
   readonly contrastEntropy: Tensor;
 }
-
-/** How a batch is spread over processes. */
-export interface Gathering {
-  /** This process's number. */
-  readonly rank: number;
-  /** The number of processes. */
-  readonly size: number;
-  /** All processes' rows (N, D) in the order of their ranks, (size N, D), with a gradient that returns to each. */
-  gather(rows: Tensor): Tensor;
-  /** Replaces a tensor by its mean over all processes, without a gradient, and returns it. */
-  mean_(tensor: Tensor): Tensor;
-}
-
-/** A process that has the whole batch. */
-export const UNDIVIDED: Gathering = { rank: 0, size: 1, gather: (rows) => rows, mean_: (tensor) => tensor };
 
 /** What a caller may change about NT-Xent. */
 export interface NtXentOptions {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { manipulationBins, ManipulationHead } from "../../src/ssl/manipulation.ts";
+import { manipulationBins, ManipulationHead } from "../../src/methods/manipulation.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { DEVICE, tensor } from "../device.ts";
 import { assertClose, goldenFile, unit } from "../golden.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ntXent } from "../../src/ssl/nt_xent.ts";
+import { ntXent } from "../../src/methods/nt_xent.ts";
 import { normalize } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { tensor } from "../device.ts";
