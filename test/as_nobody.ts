@@ -4,26 +4,22 @@
  * @module
  */
 
-/** Runs a script that imports this project's files, with no permission but to read, and returns what it prints. */
-export function runAsNobody(script: string): string {
-  const cache = Deno.makeTempDirSync({ prefix: "stec-test-" });
-  Deno.chmodSync(cache, 0o777);
-  try {
-    const { stdout, stderr } = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--no-config", "--ext=ts", script],
-      env: { DENO_DIR: cache, STEC_DEBUG: "0" },
-      // Root may read everything; any other user's own files can be made unreadable.
-      ...(Deno.uid() === 0 && { uid: 65534 }),
-    }).outputSync();
-    return new TextDecoder().decode(stdout.length > 0 ? stdout : stderr).trim();
-  } finally {
-    Deno.removeSync(cache, { recursive: true });
-  }
-}
+/** The number of the user `nobody`. */
+const NOBODY = 65534;
 
-/** A script that calls an exported function and prints the message of what it throws. */
-export function failureOf(file: URL, name: string, ...args: readonly unknown[]): string {
-  const values = args.map((value) => JSON.stringify(value)).join();
-  return `import { ${name} } from "${file}";
-    try { await ${name}(${values}); } catch (error) { console.log(error.message); }`;
+/**
+ * Calls a function of this project as a user who may not read every file, and returns the message of what it throws.
+ * Root may read everything, so a process of root's becomes another user once all modules are loaded: neither Deno nor
+ * the repository need be readable by that user.
+ */
+export function failureAsNobody(file: URL, name: string, ...args: readonly unknown[]): string {
+  const script = `import { ${name} } from "${file}";
+    import process from "node:process";
+    if (Deno.uid() === 0) process.setuid(${NOBODY});
+    try { await ${name}(...${JSON.stringify(args)}); } catch (error) { console.log(error.message); }`;
+  const { stdout, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--ext=ts", script],
+    env: { STEC_DEBUG: "0" },
+  }).outputSync();
+  return new TextDecoder().decode(stdout.length > 0 ? stdout : stderr).trim();
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { failureOf, runAsNobody } from "../as_nobody.ts";
+import { failureAsNobody } from "../as_nobody.ts";
 import { type CifarName, loadCifar } from "../../src/data/cifar.ts";
 
 /** Records in official form: labels as given, pixel j of record i is (7 i + j) modulo 256. */
@@ -95,7 +95,7 @@ Deno.test("cifar: files and folders without permission are named", async () => {
   await withFolder({ [`${HUNDRED}/test.bin`]: records([[0, 1]]) }, (folder) => {
     Deno.chmodSync(folder, 0o755);
     const module = new URL("../../src/data/cifar.ts", import.meta.url);
-    const said = () => runAsNobody(failureOf(module, "loadCifar", "cifar100", folder, "test"));
+    const said = () => failureAsNobody(module, "loadCifar", "cifar100", folder, "test");
     const path = `${folder}/${HUNDRED}/test.bin`;
     Deno.chmodSync(path, 0);
     assert.ok(said().startsWith(`Cannot read ${path}: Permission denied`), said());

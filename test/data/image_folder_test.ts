@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { failureOf, runAsNobody } from "../as_nobody.ts";
+import { failureAsNobody } from "../as_nobody.ts";
 import { listImageFolder, listImageNet } from "../../src/data/image_folder.ts";
 
 /** A folder with empty files of the given names, gone after `use`. */
@@ -132,7 +132,7 @@ Deno.test("image folder: a folder without permission is named", () => {
     try {
       const sentence = `Cannot read the images in ${folder}/b: there is no permission to read it`;
       const module = new URL("../../src/data/image_folder.ts", import.meta.url);
-      assert.equal(runAsNobody(failureOf(module, "listImageFolder", folder)), sentence);
+      assert.equal(failureAsNobody(module, "listImageFolder", folder), sentence);
     } finally {
       Deno.chmodSync(`${folder}/b`, 0o700);
     }
