@@ -17,7 +17,7 @@ import { REPOSITORY } from "../src/setup/environment.ts";
 const { values } = parseArgs({ options: { torch: { type: "string", default: "2.14.1" } } });
 
 /** What the copy needs. */
-const PARTS = ["native", "src", "scripts", "deno.json", "deno.lock"];
+const PARTS = ["native", "src", "scripts", "deno.json", "deno.lock", "package.json"];
 
 async function deno(folder: string, args: string[]): Promise<void> {
   const { code } = await new Deno.Command(Deno.execPath(), {
