@@ -23,6 +23,9 @@ async function main(args: string[]): Promise<number> {
   // An inspection only reads, as this process does.
   if (isLaunched() || invocation.command === "inspect") return await run(invocation);
   if (invocation.command !== "export") {
+    const { prepareLibrary } = await import("./src/prepare.ts");
+    const prepared = await prepareLibrary();
+    if (prepared !== 0) return prepared;
     const { fetchDataset } = await import("./src/fetch_dataset.ts");
     const status = await fetchDataset(invocation.command, invocation.settings);
     if (status !== 0) return status;

@@ -5,11 +5,10 @@
  */
 
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { messageOf } from "../src/errors.ts";
-import { makeExecutable } from "../src/executable/make.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 import { stderrProgress } from "../src/setup/progress.ts";
+import { readFlags } from "./arguments.ts";
 
 const HELP = `Usage: deno task compile [flags]
 
@@ -19,22 +18,15 @@ const HELP = `Usage: deno task compile [flags]
   --fast              compress little
   --no-deno-compile   pack Deno itself without trying deno compile first`;
 
+const values = readFlags(HELP, {
+  output: { type: "string", short: "o", default: join(REPOSITORY, "dist", "stec") },
+  cuda: { type: "boolean", default: false },
+  libtorch: { type: "string", default: "packed" },
+  fast: { type: "boolean", default: false },
+  "no-deno-compile": { type: "boolean", default: false },
+});
 const progress = stderrProgress();
 try {
-  const { values } = parseArgs({
-    options: {
-      help: { type: "boolean", short: "h" },
-      output: { type: "string", short: "o", default: join(REPOSITORY, "dist", "stec") },
-      cuda: { type: "boolean", default: false },
-      libtorch: { type: "string", default: "packed" },
-      fast: { type: "boolean", default: false },
-      "no-deno-compile": { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    Deno.stdout.writeSync(new TextEncoder().encode(HELP + "\n"));
-    Deno.exit(0);
-  }
   if (!["packed", "external"].includes(values.libtorch)) {
     throw new Error(`Cannot use --libtorch ${values.libtorch}: it takes packed or external`);
   }
@@ -43,6 +35,7 @@ try {
   const environment = {
     get: (name: string) => name === "STEC_CUDA" ? (values.cuda ? "1" : "0") : Deno.env.get(name),
   };
+  const { makeExecutable } = await import("../src/executable/make.ts");
   const size = await makeExecutable(
     {
       output,

@@ -5,6 +5,12 @@ import { findCompiler } from "../src/setup/compile.ts";
 import { cacheFolder, namesIn, run, wantsCuda } from "../src/setup/environment.ts";
 import { findLibtorch } from "../src/setup/libtorch.ts";
 import { readManifest } from "../src/setup/manifest.ts";
+import { readFlags } from "./arguments.ts";
+
+const HELP = `Usage: deno task doctor
+
+Says what of this machine S-TEC can use and what is missing: versions, paths, devices, and whether the
+native library loads.`;
 
 /** Prints one line about `subject`: what `look` finds, or why it finds nothing. Returns whether it did. */
 async function report(subject: string, look: () => string | Promise<string>): Promise<boolean> {
@@ -60,6 +66,7 @@ async function load(): Promise<string> {
   return `libtorch ${version}, CPU capability ${cpuCapability}, ${threads} threads`;
 }
 
+readFlags(HELP, {});
 const { os, arch } = Deno.build;
 await report("Deno", () => `${Deno.version.deno} (V8 ${Deno.version.v8}), ${os} ${arch}`);
 await report("C++ compiler", async () => (await findCompiler(Deno.env)).version);

@@ -5,6 +5,7 @@
  */
 
 import { join, resolve } from "node:path";
+import project from "../deno.json" with { type: "json" };
 import type { DatasetName, EvalSettings } from "./config/settings.ts";
 import type { Archive } from "./data/archives.ts";
 import { UsageError } from "./errors.ts";
@@ -42,6 +43,11 @@ export function permissionsForExport(files: readonly string[]): string[] {
 /** Those for a download, which reaches one host and writes to the data's folder. */
 export function permissionsForDownload({ url }: Archive, dataDir: string): string[] {
   return [...ALWAYS, ...allow("write", [dataDir]), `--allow-net=${new URL(url).host}`];
+}
+
+/** Those for the set-up, as its task has them. */
+export function permissionsForSetup(): string[] {
+  return project.tasks.setup.command.split(" ").filter((word) => word.startsWith("--"));
 }
 
 function withLibrary(

@@ -76,10 +76,13 @@ export async function setUp(
     writeFully(file, new TextEncoder().encode(serialized(plan, folder)));
   });
   if (folder === own && exists(manifestPath(other))) await Deno.remove(manifestPath(other));
-  const manifest = manifestOf(plan, folder);
-  progress.say(`Ready: libtorch ${manifest.version} (${manifest.flavour}) from ${manifest.source}`);
   if (libtorch.flavour === "cuda" && plan.cudaMissing) {
     progress.say(`CUDA is not available: ${plan.cudaMissing}`);
   }
-  return manifest;
+  return manifestOf(plan, folder);
+}
+
+/** One line about a set-up that is done. */
+export function describeSetup({ version, flavour, source }: NativeManifest): string {
+  return `Ready: libtorch ${version} (${flavour}) from ${source}`;
 }
