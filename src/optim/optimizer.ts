@@ -90,16 +90,18 @@ export abstract class Optimizer implements Disposable {
     return { parameters, gradients, states };
   }
 
-  /** Forgets all steps. */
+  /** Forgets all steps. What is remembered becomes zeros in place, since a recorded step uses these very tensors. */
   forget(): void {
     for (const state of this.#states.values()) {
-      for (const tensor of Object.values(state)) tensor[Symbol.dispose]();
+      for (const tensor of Object.values(state)) tensor.zero_();
     }
-    this.#states.clear();
   }
 
   /** Frees what is remembered. */
   [Symbol.dispose](): void {
-    this.forget();
+    for (const state of this.#states.values()) {
+      for (const tensor of Object.values(state)) tensor[Symbol.dispose]();
+    }
+    this.#states.clear();
   }
 }

@@ -281,5 +281,7 @@ Deno.test("checkpoints: going back forgets what the optimiser learnt since", () 
     optimizer.state(name, parameter).momentum_buffer.fill_(7);
   }
   assert.equal(run.checkpoints.rollBack(), 10);
-  assert.equal(optimizer.states().size, 0, "there was no momentum when the checkpoint was written");
+  for (const { momentum_buffer } of optimizer.states().values()) {
+    assert.ok(momentum_buffer.toNumbers().every((value) => value === 0), "the checkpoint has no momentum");
+  }
 });

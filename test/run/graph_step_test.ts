@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import type { OptimizerName } from "../../src/config/settings.ts";
 import { UsageError } from "../../src/errors.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { GraphStep, replayedSteps } from "../../src/run/graph_step.ts";
+import { continueRun, saveRun } from "../../src/run/saved_run.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose, assertNoLeak, img, unit } from "../golden.ts";
+import { temporaryFolder } from "../made_data.ts";
 import { FakeRecorder } from "./fake_recorder.ts";
 import { free, learnerOf, smallSettings } from "./small_learner.ts";
 
@@ -54,6 +57,27 @@ for (const optimizer of ["lars", "sgd", "adam"] as const) {
         free(own);
       })
     );
+  });
+}
+
+for (const optimizer of ["lars", "sgd", "adam"] as const) {
+  Deno.test(`graph step: after a rollback the tensors that a recorded step of ${optimizer} uses hold the saved state`, () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "run.ckpt");
+    scope(() => {
+      const own = learner(optimizer), graph = new GraphStep(own, new FakeRecorder());
+      const recorded = { ...own, graph }, state = { steps: 4, epoch: 0, bestScore: null, stepsPerEpoch: 10 };
+      for (let step = 0; step < 4; step++) trainStep(recorded, batch(step), 0.01);
+      const tensors = [...own.optimizer.states().values()].flatMap((state) => Object.values(state));
+      const values = () => tensors.map((tensor) => tensor.toNumbers());
+      const saved = values();
+      saveRun(path, own, smallSettings(optimizer), state, 0.01);
+      for (let step = 4; step < 6; step++) trainStep(recorded, batch(step), 0.01);
+      continueRun(path, own);
+      assert.deepEqual(values(), saved);
+      graph[Symbol.dispose]();
+      free(own);
+    });
   });
 }
 
