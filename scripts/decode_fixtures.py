@@ -30,8 +30,21 @@ def encode(picture, format="JPEG", **options):
     return file.getvalue()
 
 
+def in_ycck(file):
+    """The JPEG with another number in its Adobe segment: its four channels are then read as YCCK."""
+    at = file.index(b"Adobe") + len(b"Adobe") + 6
+    return file[:at] + b"\2" + file[at + 1 :]
+
+
+def without_adobe(file):
+    start = file.index(b"Adobe") - 4
+    return file[:start] + file[start + 2 + int.from_bytes(file[start + 2 : start + 4], "big") :]
+
+
 alpha = image.copy()
 alpha.putalpha(Image.fromarray((x * 2).astype(numpy.uint8)))
+cmyk = encode(image.convert("CMYK"))
+gray16 = (pixels.astype(numpy.uint16) * 256 + pixels[::-1])[..., 0]
 files = {
     "420.jpg": encode(image, subsampling="4:2:0"),
     "422.jpg": encode(image, subsampling="4:2:2"),
@@ -40,12 +53,20 @@ files = {
     "restarts.jpg": encode(image, restart_marker_blocks=3),
     "gray.jpg": encode(image.convert("L")),
     "turned.jpg": encode(image, exif=turned),
-    "cmyk.jpg": encode(image.convert("CMYK")),
+    "cmyk.jpg": cmyk,
+    "cmyk_without_adobe.jpg": without_adobe(cmyk),
+    "ycck.jpg": in_ycck(cmyk),
+    "cmyk.tif": encode(image.convert("CMYK"), "TIFF", compression="tiff_lzw"),
     "pixel.jpg": encode(image.crop((7, 8, 8, 9))),
     "rgba.png": encode(alpha, "PNG"),
     "palette.png": encode(image.quantize(32), "PNG"),
     "gray.png": encode(image.convert("L"), "PNG"),
     "lossless.webp": encode(image, "WEBP", lossless=True),
+    "palette.gif": encode(image.quantize(32), "GIF"),
+    "rgb.tif": encode(image, "TIFF", compression="tiff_lzw"),
+    "gray16.png": encode(Image.fromarray(gray16), "PNG"),
+    "gray16.tif": encode(Image.fromarray(gray16), "TIFF", compression="tiff_lzw"),
+    "float.tif": encode(image.convert("F"), "TIFF"),
 }
 whole = files["420.jpg"]
 broken = {
@@ -61,6 +82,9 @@ for name, content in {**files, **broken}.items():
     (folder / name).write_bytes(content)
 
 decoded = {name: Image.open(io.BytesIO(content)).convert("RGB") for name, content in files.items()}
+# Of these the upper 8 bits; Pillow cuts at 255.
+for name in ("gray16.png", "gray16.tif"):
+    decoded[name] = Image.fromarray((gray16 // 256).astype(numpy.uint8)).convert("RGB")
 # RandomResizedCrop's resizing of one file, then Resize(32) and CenterCrop(28) of it.
 crops = [
     decoded["420.jpg"].crop((x, y, x + w, y + h)).resize((SIZE, SIZE), Image.Resampling.BILINEAR) for y, x, h, w in CROPS

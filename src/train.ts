@@ -5,7 +5,7 @@
  */
 
 import type { TrainSettings } from "./config/settings.ts";
-import type { BatchSource, BatchSourceOptions } from "./data/batches.ts";
+import type { BatchPlace, BatchSource, BatchSourceOptions, Prepared } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
 import { parallelize } from "./distributed/ddp.ts";
 import type { Peers } from "./peers.ts";
@@ -18,6 +18,7 @@ import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/bu
 import { Checkpoints } from "./run/checkpoints.ts";
 import { replayedSteps } from "./run/graph_step.ts";
 import { describeFault, DivergedError, faultOf, firstNonFinite } from "./run/guards.ts";
+import { unlessStopped } from "./run/interruption.ts";
 import { type Log, openLog } from "./run/log.ts";
 import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
@@ -98,7 +99,11 @@ async function trainOn(
   while (steps < plan.totalSteps && !stopped) {
     const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
     const asked = performance.now();
-    const prepared = await source.prepare(place);
+    const prepared = await nextBatch(source, place, site, signal);
+    if (prepared === null) {
+      stopped = true;
+      break;
+    }
     const waited = performance.now() - asked;
     log.notes(source.notes);
     const careful = watch.isCareful(steps);
@@ -147,6 +152,17 @@ async function trainOn(
   }
   const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, device) : null;
   return { interrupted: false, steps, test, baselines };
+}
+
+/** Waits for a batch; null if the run is asked to stop before it comes. Several processes stop after the same step. */
+async function nextBatch(
+  source: BatchSource,
+  place: BatchPlace,
+  { peers }: Site,
+  signal: TrainOptions["signal"],
+): Promise<Prepared | null> {
+  const prepared = source.prepare(place);
+  return peers.size > 1 ? await prepared : await unlessStopped(prepared, signal);
 }
 
 /** Goes back to the newest checkpoint, says so, and returns the steps that were done then. */

@@ -50,6 +50,7 @@ export class CropLoader {
   /** The files that failed in each epoch; the next one is begun before the last batch of an epoch is used. */
   readonly #failed = new Map<number, Set<number>>();
   #stop: Error | null = null;
+  #metGray16 = false;
   readonly #free: SharedArrayBuffer[] = [];
 
   /**
@@ -84,7 +85,8 @@ export class CropLoader {
     const pixels = this.#memory(views * count * 3 * size * size);
     for (let places = [...files.keys()]; places.length > 0;) {
       const paths = places.map((place) => this.#path(files[place]));
-      const failures = await this.#pool.run({ paths, places, cutting, size, pixels, sizes });
+      const { failures, gray16 } = await this.#pool.run({ paths, places, cutting, size, pixels, sizes });
+      if (gray16 !== null) this.#noteGray16(files[gray16]);
       for (const failure of failures) this.#account(epoch, files[failure.place], failure, redraw !== null);
       if (redraw === null) break;
       places = failures.map(({ place }) => place);
@@ -99,6 +101,17 @@ export class CropLoader {
       picked: files,
       release,
     };
+  }
+
+  #noteGray16(file: number): void {
+    if (this.#metGray16) return;
+    this.#metGray16 = true;
+    this.#notes.push(
+      `${
+        this.#path(file)
+      } is gray with 16 bits a pixel: of such images the upper 8 bits are used, so values from 0 to ` +
+        `65535 become 0 to 255`,
+    );
   }
 
   #path(file: number): string {

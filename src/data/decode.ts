@@ -6,11 +6,14 @@
 
 import type { Crop } from "../augment/crop.ts";
 import { drawGeometry, type DrawKey } from "../augment/parameters.ts";
-import { messageOf } from "../errors.ts";
-import { fromTypedArray } from "../torch/create.ts";
+import { borrowTypedArray, returnBorrowed } from "../torch/create.ts";
 import { call } from "../torch/operator.ts";
 import { scope } from "../torch/scope.ts";
-import { type DecodedRegion, TurboJpeg } from "./turbojpeg.ts";
+import type { Tensor } from "../torch/tensor.ts";
+import { type Budget, UNLIMITED } from "./budget.ts";
+import { openGeneralImage } from "./general_image.ts";
+import { formatOf, IMAGE_FORMATS } from "./image_format.ts";
+import { type DecodedRegion, KEPT_BYTES, type TurboJpeg } from "./turbojpeg.ts";
 
 /** A part of an image that is scaled, antialiased as in Pillow, and of which the square in the middle is taken. */
 export interface Cut extends Crop {
@@ -28,10 +31,10 @@ export type Cutting =
   | { readonly kind: "middle" };
 
 /** Pixels that an image may have when it is decoded, as in Pillow: a quarter of a gigabyte. */
-const MAX_PIXELS = Math.floor(2 ** 30 / 4 / 3);
+export const MAX_PIXELS = Math.floor(2 ** 30 / 4 / 3);
 /** The shorter side that an image is scaled to for a middle of 224 pixels. */
 const SHORTER_AT_224 = 256;
-/** Of an image that is longer than so many times its width, or the other way round, the ends are not looked at. */
+/** The maximum aspect ratio. Longer images are cropped. */
 const LONGEST = 8;
 
 /** What is cut out of the image at a place in the batch. */
@@ -65,13 +68,39 @@ function middleCut(height: number, width: number, size: number): Cut {
 /** What to cut out of an image of that height and width. */
 export type CutPlan = (height: number, width: number) => readonly Cut[];
 
+/** What was found out about an image while it was decoded. */
+export interface ImageFacts {
+  /** Its rows. */
+  readonly height: number;
+  /** Its columns. */
+  readonly width: number;
+  /** Whether it is gray with 16 bits a pixel, of which the upper 8 are used. */
+  readonly isGray16: boolean;
+}
+
+/** A whole image, scaled down where it was large. */
+export interface WholeImage {
+  /** Pixels, uint8, (3, height, width). */
+  readonly pixels: Uint8Array<ArrayBuffer>;
+  /** Pixels from top to bottom. */
+  readonly height: number;
+  /** Pixels from left to right. */
+  readonly width: number;
+}
+
 /** Decodes images. */
 export class Decoder {
   readonly #turbo: TurboJpeg | null;
+  readonly #pixels: Budget;
 
-  /** With a library for ordinary JPEGs or, if that is null, without. */
-  constructor(turbo: TurboJpeg | null) {
+  /**
+   * With a library for ordinary JPEGs or, if that is null, without.
+   *
+   * @param pixels the pixels that may be in memory at a time, {@linkcode MAX_PIXELS} or more
+   */
+  constructor(turbo: TurboJpeg | null, pixels: Budget = UNLIMITED) {
     this.#turbo = turbo;
+    this.#pixels = pixels;
   }
 
   /**
@@ -79,7 +108,6 @@ export class Decoder {
    *
    * @param size S, height and width of the results
    * @param out a place for each result, planes of R, G and B: (3, S, S)
-   * @returns height and width of the image
    * @throws {Error} that says why the file cannot be decoded
    */
   async cut(
@@ -87,32 +115,82 @@ export class Decoder {
     plan: CutPlan,
     size: number,
     out: readonly Uint8Array<ArrayBuffer>[],
-  ): Promise<readonly [height: number, width: number]> {
+  ): Promise<ImageFacts> {
+    return await this.#decode(file, plan, (part, { scaled, flipped }, i) => {
+      const [y, x] = scaled.map((length) => halfToEven(length - size));
+      const square = part.slice(2, y, y + size).slice(3, x, x + size);
+      (flipped ? square.flip(3) : square).copyTo(out[i]);
+    });
+  }
+
+  /**
+   * Decodes a whole image, scaled down where its longer side is longer than `longest`.
+   *
+   * @throws {Error} that says why the file cannot be decoded
+   */
+  async whole(file: Uint8Array<ArrayBuffer>, longest: number): Promise<WholeImage> {
+    let pixels = new Uint8Array(), height = 0, width = 0;
+    await this.#decode(file, (rows, columns) => [wholeCut(rows, columns, longest)], (part, { scaled }) => {
+      [height, width] = scaled;
+      pixels = new Uint8Array(3 * height * width);
+      part.copyTo(pixels);
+    });
+    return { pixels, height, width };
+  }
+
+  /** Decodes and scales parts, each (1, 3, height, width), and hands them on one after the other. */
+  async #decode(file: Uint8Array<ArrayBuffer>, plan: CutPlan, use: UsePart): Promise<ImageFacts> {
     if (file.length === 0) throw new Error("it is empty");
-    const done = this.#cutJpeg(file, plan, size, out);
-    if (done !== null) return done;
-    const decoded = await decodeAny(file);
-    scaleCuts(decoded, plan(decoded.height, decoded.width), size, out);
-    return [decoded.height, decoded.width];
+    const format = formatOf(file);
+    if (format === null) throw new Error(`it is not a ${IMAGE_FORMATS}`);
+    return (format === "JPEG" ? this.#decodeJpeg(file, plan, use) : null) ??
+      await this.#decodeGeneral(file, plan, use);
   }
 
   /** Does it with libjpeg-turbo, if that can. */
-  #cutJpeg(
-    file: Uint8Array<ArrayBuffer>,
-    plan: CutPlan,
-    size: number,
-    out: readonly Uint8Array<ArrayBuffer>[],
-  ): readonly [height: number, width: number] | null {
+  #decodeJpeg(file: Uint8Array<ArrayBuffer>, plan: CutPlan, use: UsePart): ImageFacts | null {
     using jpeg = this.#turbo?.open(file) ?? null;
     if (jpeg === null) return null;
-    const { height, width } = jpeg, cuts = plan(height, width), reduction = reductionFor(cuts);
+    const { height, width, isProgressive } = jpeg, cuts = plan(height, width), reduction = reductionFor(cuts);
     const reduced = cuts.map((cut) => reduce(cut, reduction, height, width)), region = around(reduced);
-    checkPixels(region.height * region.width);
+    using _held = this.#hold(isProgressive ? height * width : region.height * region.width);
     const decoded = jpeg.decode(region, reduction);
     if (decoded === null) return null;
-    scaleCuts(decoded, reduced, size, out);
-    return [height, width];
+    scaleCuts(decoded, reduced, use);
+    return { height, width, isGray16: false };
   }
+
+  async #decodeGeneral(
+    file: Uint8Array<ArrayBuffer>,
+    plan: CutPlan,
+    use: UsePart,
+  ): Promise<ImageFacts> {
+    const image = await openGeneralImage(file), { height, width, isGray16 } = image;
+    using _held = this.#hold(height * width);
+    const cuts = plan(height, width);
+    scaleCuts(await image.decode(around(cuts)), cuts, use);
+    return { height, width, isGray16 };
+  }
+
+  #hold(pixels: number): Disposable {
+    if (pixels <= MAX_PIXELS) return this.#pixels.take(pixels);
+    const [has, most] = [pixels, MAX_PIXELS].map((count) => Math.round(count / 1e6));
+    throw new Error(`it has ${has} megapixels to decode, the limit is ${most}`);
+  }
+}
+
+/** Is given a part of an image, scaled, (1, 3, height, width), which lasts until it returns. */
+type UsePart = (part: Tensor, cut: Cut, index: number) => void;
+
+function wholeCut(height: number, width: number, longest: number): Cut {
+  const scale = Math.min(1, longest / Math.max(height, width));
+  const scaled = (length: number) => Math.max(1, Math.round(length * scale));
+  return {
+    ...{ top: 0, left: 0, height, width },
+    scaled: [scaled(height), scaled(width)],
+    exact: false,
+    flipped: false,
+  };
 }
 
 /** By how much all parts can be reduced while they are decoded, without becoming smaller than they are needed. */
@@ -146,45 +224,25 @@ function around(parts: readonly Crop[]): Crop {
   };
 }
 
-function checkPixels(count: number): void {
-  if (count <= MAX_PIXELS) return;
-  const [has, most] = [count, MAX_PIXELS].map((pixels) => Math.round(pixels / 1e6));
-  throw new Error(`it has ${has} megapixels to decode, at most ${most} are`);
-}
-
-/** Decodes any file that sharp can, leaving out transparency. */
-async function decodeAny(file: Uint8Array): Promise<DecodedRegion> {
-  // It is a large library, and most data sets do not need it.
-  const { default: sharp } = await import("sharp");
-  sharp.cache(false);
-  sharp.concurrency(1);
-  try {
-    const image = sharp(file, { failOn: "truncated", ignoreIcc: true, limitInputPixels: MAX_PIXELS });
-    const { data, info } = await image.toColourspace("srgb").removeAlpha().raw()
-      .toBuffer({ resolveWithObject: true });
-    return { pixels: new Uint8Array(data), top: 0, left: 0, height: info.height, width: info.width };
-  } catch (error) {
-    throw new Error(messageOf(error).split("\n", 1)[0]);
-  }
-}
-
+/** Scales parts. Large pixels are gone afterwards. */
 function scaleCuts(
   { pixels, top, left, height, width }: DecodedRegion,
   cuts: readonly Cut[],
-  size: number,
-  out: readonly Uint8Array<ArrayBuffer>[],
+  use: UsePart,
 ): void {
   scope(() => {
-    const image = fromTypedArray(pixels, [1, height, width, 3]).permute(0, 3, 1, 2);
-    cuts.forEach((cut, i) => {
-      const part = image.slice(2, cut.top - top, cut.top - top + cut.height)
-        .slice(3, cut.left - left, cut.left - left + cut.width);
-      const scaled = call("aten::_upsample_bilinear2d_aa", part, cut.scaled, false, undefined, undefined);
-      const [y, x] = cut.scaled.map((length) => halfToEven(length - size));
-      const square = scaled.slice(2, y, y + size).slice(3, x, x + size);
-      (cut.flipped ? square.flip(3) : square).copyTo(out[i]);
-    });
+    const image = borrowTypedArray(pixels, [1, height, width, 3]).permute(0, 3, 1, 2);
+    cuts.forEach((cut, i) =>
+      scope(() => {
+        const part = image.slice(2, cut.top - top, cut.top - top + cut.height)
+          .slice(3, cut.left - left, cut.left - left + cut.width);
+        use(call("aten::_upsample_bilinear2d_aa", part, cut.scaled, false, undefined, undefined), cut, i);
+      })
+    );
   });
+  returnBorrowed();
+  // The garbage collector would come later, and there may be several by then.
+  if (pixels.buffer.byteLength > KEPT_BYTES) pixels.buffer.transfer(0);
 }
 
 /** Half of a whole number, rounded to the even one where it lies between two, as torchvision's `CenterCrop` does. */

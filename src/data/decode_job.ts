@@ -24,6 +24,16 @@ export interface DecodeJob {
   readonly pixels: SharedArrayBuffer;
   /** Receives height and width of the images: (N, 2), 32-bit integers. */
   readonly sizes: SharedArrayBuffer;
+  /** The memory that all workers may use, as budgets. */
+  readonly memory: SharedDecodeMemory;
+  /** Where the worker that gets the job says what it is at, a {@linkcode Station}'s. */
+  readonly station: SharedArrayBuffer;
+}
+
+/** The memory of budgets. */
+export interface SharedDecodeMemory {
+  readonly pixels: SharedArrayBuffer;
+  readonly bytes: SharedArrayBuffer;
 }
 
 /** A file that could not be decoded. */
@@ -40,6 +50,8 @@ export interface DecodeReply {
   readonly id: number;
   /** Those that this worker met. */
   readonly failures: readonly DecodeFailure[];
+  /** The place of an image that is gray with 16 bits a pixel; null if this worker met none. */
+  readonly gray16: number | null;
 }
 
 /** Bytes of shared memory, for libtorch, which takes them like all others, though the types of Deno do not say so. */

@@ -5,22 +5,19 @@
  */
 
 import type { PreviewSettings } from "../config/settings.ts";
+import { Decoder, type WholeImage } from "../data/decode.ts";
+import { checkBytes } from "../data/image_file.ts";
 import { type ImageFolders, listImageFolder, listImageNet } from "../data/image_folder.ts";
 import { openImages } from "../data/open.ts";
 import { epochOrder } from "../data/order.ts";
 import { countUnlabelled, pickUnlabelled } from "../data/stl10.ts";
+import { openTurboJpeg } from "../data/turbojpeg.ts";
 import { messageOf } from "../errors.ts";
 
 /** An image with what it is called. */
-export interface Sample {
+export interface Sample extends WholeImage {
   /** Its class, where it has one, and its number or path. */
   readonly name: string;
-  /** Pixels, uint8, (3, height, width). */
-  readonly pixels: Uint8Array<ArrayBuffer>;
-  /** Pixels from top to bottom. */
-  readonly height: number;
-  /** Pixels from left to right. */
-  readonly width: number;
 }
 
 /** Longer sides of image files are scaled down to this, so that any image fits into memory. */
@@ -84,28 +81,17 @@ async function sampleFiles(
   note: (text: string) => void,
 ): Promise<Sample[]> {
   notes.forEach(note);
-  const samples: Sample[] = [];
+  const samples: Sample[] = [], decoder = new Decoder(openTurboJpeg());
   for (const number of epochOrder(paths.length, settings.seed, 0)) {
     if (samples.length === settings.count) break;
     const path = `${root}/${paths[number]}`;
     try {
-      samples.push(await decode(path, paths[number]));
+      checkBytes(path);
+      samples.push({ name: paths[number], ...await decoder.whole(Deno.readFileSync(path), LONGEST) });
     } catch (error) {
-      note(`Cannot decode ${path}: ${messageOf(error).split("\n", 1)[0]}; it is passed over`);
+      note(`Cannot decode ${path}: ${messageOf(error)}; it is passed over`);
     }
   }
   if (samples.length === 0) throw new Error(`Cannot preview ${root}: none of its images can be decoded`);
   return samples;
-}
-
-async function decode(path: string, name: string): Promise<Sample> {
-  const { default: sharp } = await import("sharp");
-  const { data, info: { width, height } } = await sharp(path)
-    .resize(LONGEST, LONGEST, { fit: "inside", withoutEnlargement: true })
-    .toColourspace("srgb").removeAlpha().raw().toBuffer({ resolveWithObject: true });
-  const pixels = new Uint8Array(3 * height * width), plane = height * width;
-  for (let i = 0; i < plane; i++) {
-    for (let channel = 0; channel < 3; channel++) pixels[channel * plane + i] = data[3 * i + channel];
-  }
-  return { name, pixels, height, width };
 }

@@ -7,10 +7,11 @@ function loaderOf(count: number, broken: number, processes = 1) {
   const paths = Array.from({ length: count }, (_, i) => `${i}.JPEG`), notes: string[] = [];
   const pool: Pick<DecodePool, "run"> = {
     run: (job) =>
-      Promise.resolve(
-        job.places.filter((_, i) => Number(job.paths[i].replace(/^.*\/|\..*$/g, "")) < broken)
+      Promise.resolve({
+        failures: job.places.filter((_, i) => Number(job.paths[i].replace(/^.*\/|\..*$/g, "")) < broken)
           .map((place) => ({ place, reason: "it is broken" })),
-      ),
+        gray16: null,
+      }),
   };
   const loader = new CropLoader({ root: "/data", paths, classes: [] }, 1, pool, notes, processes);
   /** Loads ten files at a time, `from` to `to`, and says how many were whole in the end. */
@@ -66,4 +67,23 @@ Deno.test("crop loader: of several processes each has its share of an epoch, ano
   }
   assert.equal(notes.length, 60);
   await assert.rejects(load(2, 0, 10), /^Error: Cannot decode 60 of the 40000 images in \/data:/);
+});
+
+Deno.test("crop loader: it says once that 16-bit gray images are there, and how they are read", async () => {
+  const notes: string[] = [], paths = ["a.png", "b.png", "c.png"];
+  const pool: Pick<DecodePool, "run"> = {
+    run: ({ places }) => Promise.resolve({ failures: [], gray16: places.at(-1)! }),
+  };
+  const loader = new CropLoader({ root: "/data", paths, classes: [] }, 1, pool, notes);
+  const request = {
+    picked: Uint32Array.of(0, 2),
+    epoch: 0,
+    cutting: { kind: "middle" },
+    redraw: null,
+  } as const;
+  for (let i = 0; i < 2; i++) (await loader.load(request)).release();
+  assert.deepEqual(notes, [
+    "/data/c.png is gray with 16 bits a pixel: of such images the upper 8 bits are used, so values from 0 to 65535 " +
+    "become 0 to 255",
+  ]);
 });

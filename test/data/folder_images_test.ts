@@ -66,7 +66,7 @@ Deno.test("folder images: files that cannot be decoded are left out and named", 
   assert.equal(notes.length, 3);
   notes.forEach((note, i) => {
     assert(note.startsWith(`Cannot decode ${root}/${paths[[0, 5, 10][i]]}: `), note);
-    assert.match(note, /unsupported image format; it is left out \([123] so far\)$/);
+    assert.match(note, /it is not a JPEG, PNG, WebP, TIFF or GIF; it is left out \([123] so far\)$/);
   });
 });
 
@@ -84,6 +84,6 @@ Deno.test("folder images: unusual images are decoded like others, oversized ones
   assert.deepEqual((await readAll(images, 6)).counts, [5]);
   assert.match(
     images.notes[1],
-    /: it has 400 megapixels to decode, at most 89 are; it is left out \(1 so far\)$/,
+    /: it has 400 megapixels to decode, the limit is 89; it is left out \(1 so far\)$/,
   );
 });
