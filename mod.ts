@@ -26,6 +26,8 @@
  * @module
  */
 
+export { aten } from "./src/torch/aten.ts";
+export type { AnyMemoryFormat, Aten, Int, Scalar } from "./src/torch/aten_types.d.ts";
 export * from "./src/torch/autograd.ts";
 export * from "./src/torch/create.ts";
 export * from "./src/torch/cuda.ts";

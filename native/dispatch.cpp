@@ -351,6 +351,23 @@ int32_t call(const Operator& op, uint32_t arguments) {
   return static_cast<int32_t>(stack.size());
 }
 
+// The schemas of all overloads of an operator, or of all operators if no name is given, a line each, in a fixed order.
+std::string schemas_of(const std::string& name) {
+  std::vector<std::string> lines;
+  for (const c10::OperatorName& each : c10::Dispatcher::singleton().getAllOpNames()) {
+    if (!name.empty() && each.name != name) continue;
+    const auto handle = c10::Dispatcher::singleton().findSchema(each);
+    if (!handle) continue;
+    std::ostringstream line;
+    line << handle->schema();
+    lines.push_back(line.str());
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  return text;
+}
+
 }  // namespace
 }  // namespace stec
 
@@ -368,6 +385,14 @@ int32_t stec_operator_schema(uint32_t op, uint8_t* out, uint32_t capacity) {
     text << operator_at(op).handle.schema();
     std::memcpy(out, text.str().data(), std::min<size_t>(capacity, text.str().size()));
     return static_cast<int32_t>(text.str().size());
+  })
+}
+
+int32_t stec_operator_schemas(const uint8_t* name, uint32_t length, uint8_t* out, uint32_t capacity) {
+  STEC_GUARD(STEC_FAILED, {
+    const std::string text = schemas_of(std::string(reinterpret_cast<const char*>(name), length));
+    std::memcpy(out, text.data(), std::min<size_t>(capacity, text.size()));
+    return static_cast<int32_t>(text.size());
   })
 }
 

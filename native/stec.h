@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define STEC_ABI_VERSION 3
+#define STEC_ABI_VERSION 4
 #define STEC_API __attribute__((visibility("default")))
 
 #define STEC_FAILED (-1)
@@ -76,6 +76,9 @@ STEC_API int32_t stec_threads(void);
 STEC_API int32_t stec_find_operator(const uint8_t* name, uint32_t length);
 /* Copies the operator's schema as text; returns its full length. */
 STEC_API int32_t stec_operator_schema(uint32_t op, uint8_t* out, uint32_t capacity);
+/* Copies the schemas of all overloads of `name`, for example "aten::add" (empty: of all operators), a line each;
+ * returns their full length. */
+STEC_API int32_t stec_operator_schemas(const uint8_t* name, uint32_t length, uint8_t* out, uint32_t capacity);
 /* Calls an operator with the first `arguments` slots of the frame; returns how many results stand in the slots. */
 STEC_API int32_t stec_call(uint32_t op, uint32_t arguments);
 

@@ -72,6 +72,11 @@ const char* dtype_name(at::ScalarType type) {
     case at::kDouble: return "float64";
     case at::kBool: return "bool";
     case at::kBFloat16: return "bfloat16";
+    case at::kComplexFloat: return "complex64";
+    case at::kComplexDouble: return "complex128";
+    case at::kUInt16: return "uint16";
+    case at::kUInt32: return "uint32";
+    case at::kUInt64: return "uint64";
     default: return c10::toString(type);
   }
 }

@@ -8,23 +8,30 @@ import { noGrad } from "../torch/autograd.ts";
 import { emptyStrided, fromTypedArray } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { ITEM_BYTES, type StoredTensor, type TensorSource } from "./stored_tensor.ts";
+import { ITEM_BYTES, type StoredDType, type StoredTensor, type TensorSource } from "./stored_tensor.ts";
 import { PIECE_BYTES } from "./zip_format.ts";
 
 /** A tensor as it can be written to a file: its bytes are taken, one tensor at a time, when their turn comes. */
 export function tensorSource(tensor: Tensor): TensorSource {
   return {
-    dtype: tensor.dtype,
+    dtype: storedDtype(tensor),
     shape: tensor.shape,
     read: () => new Uint8Array(tensor.toTypedArray().buffer),
     pieces: (buffer) => piecesOf(tensor, buffer),
   };
 }
 
+function storedDtype({ dtype }: Tensor): StoredDType {
+  if (dtype in ITEM_BYTES) return dtype as StoredDType;
+  throw new TypeError(
+    `Cannot write a tensor of dtype ${dtype}: files here hold ${Object.keys(ITEM_BYTES).join(", ")}`,
+  );
+}
+
 function* piecesOf(tensor: Tensor, buffer: Uint8Array<ArrayBuffer>): Generator<Uint8Array> {
   using detached = tensor.detach(), rows = detached.contiguous(), here = rows.to({ device: "cpu" });
   using elements = here.reshape(-1);
-  const item = ITEM_BYTES[tensor.dtype], most = Math.floor(buffer.length / item);
+  const item = ITEM_BYTES[storedDtype(tensor)], most = Math.floor(buffer.length / item);
   for (let start = 0; start < tensor.numel; start += most) {
     using some = elements.slice(0, start, start + most);
     const piece = buffer.subarray(0, some.numel * item);

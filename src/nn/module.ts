@@ -5,6 +5,7 @@
  */
 
 import { noGrad } from "../torch/autograd.ts";
+import { isFloating } from "../torch/dtype.ts";
 import { keep, scope } from "../torch/scope.ts";
 import type { Tensor, ToOptions } from "../torch/tensor.ts";
 
@@ -126,7 +127,7 @@ export abstract class Module implements Disposable {
     const { dtype, device, memoryFormat } = options;
     for (const tensor of this.stateDict().values()) {
       const options = {
-        dtype: tensor.dtype.includes("float") ? dtype : undefined,
+        dtype: isFloating(tensor.dtype) ? dtype : undefined,
         device,
         memoryFormat: tensor.ndim === 4 ? memoryFormat : undefined,
       };

@@ -14,8 +14,13 @@ export const DTYPE_NUMBERS = {
   float16: 5,
   float32: 6,
   float64: 7,
+  complex64: 9,
+  complex128: 10,
   bool: 11,
   bfloat16: 15,
+  uint16: 27,
+  uint32: 28,
+  uint64: 29,
 } as const;
 
 /** The name of an element type. */
@@ -37,14 +42,24 @@ export function isFloating(dtype: DType): boolean {
   return dtype === "float32" || dtype === "float64" || dtype === "float16" || dtype === "bfloat16";
 }
 
-/** The typed arrays that tensors are made from and read into. 16-bit floats and booleans travel as raw bits. */
+/** Whether the type holds complex numbers. */
+export function isComplex(dtype: DType): boolean {
+  return dtype === "complex64" || dtype === "complex128";
+}
+
+/**
+ * The typed arrays that tensors are made from and read into. 16-bit floats and
+ * booleans travel as raw bits, complex numbers as pairs of a real and an imaginary part.
+ */
 export type TypedArray =
   | Uint8Array<ArrayBuffer>
   | Int8Array<ArrayBuffer>
   | Int16Array<ArrayBuffer>
   | Uint16Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>
+  | Uint32Array<ArrayBuffer>
   | BigInt64Array<ArrayBuffer>
+  | BigUint64Array<ArrayBuffer>
   | Float32Array<ArrayBuffer>
   | Float64Array<ArrayBuffer>;
 
@@ -54,13 +69,18 @@ export function dtypeOf(array: TypedArray): DType {
   if (array instanceof Float64Array) return "float64";
   if (array instanceof Uint8Array) return "uint8";
   if (array instanceof BigInt64Array) return "int64";
+  if (array instanceof BigUint64Array) return "uint64";
   if (array instanceof Int32Array) return "int32";
+  if (array instanceof Uint32Array) return "uint32";
   if (array instanceof Int16Array) return "int16";
   if (array instanceof Int8Array) return "int8";
-  throw new TypeError("Cannot tell the dtype of a Uint16Array: say float16 or bfloat16");
+  throw new TypeError("Cannot tell the dtype of a Uint16Array: say uint16, float16 or bfloat16");
 }
 
-/** A typed array of `length` elements that can hold elements of the type (bool: bytes; 16-bit floats: raw bits). */
+/**
+ * A typed array of `length` elements that can hold elements of the type. Booleans are bytes, 16-bit floats raw bits, complex
+ * numbers two elements each.
+ */
 export function typedArrayFor(dtype: DType, length: number): TypedArray {
   switch (dtype) {
     case "float32":
@@ -78,8 +98,17 @@ export function typedArrayFor(dtype: DType, length: number): TypedArray {
       return new Int16Array(length);
     case "int8":
       return new Int8Array(length);
+    case "uint16":
     case "float16":
     case "bfloat16":
       return new Uint16Array(length);
+    case "uint32":
+      return new Uint32Array(length);
+    case "uint64":
+      return new BigUint64Array(length);
+    case "complex64":
+      return new Float32Array(2 * length);
+    case "complex128":
+      return new Float64Array(2 * length);
   }
 }

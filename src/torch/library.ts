@@ -9,7 +9,7 @@
 
 import { type NativeManifest, readManifest } from "../setup/manifest.ts";
 
-const ABI_VERSION = 3;
+const ABI_VERSION = 4;
 
 /** The most arguments, or results, of one call (STEC_SLOTS). */
 const SLOTS = 64;
@@ -30,6 +30,10 @@ const SYMBOLS = {
   stec_find_operator: { parameters: ["buffer", /* name */ "u32" /* length */], result: "i32" },
   stec_operator_schema: {
     parameters: ["u32", /* op */ "buffer", /* out */ "u32" /* capacity */],
+    result: "i32",
+  },
+  stec_operator_schemas: {
+    parameters: ["buffer", /* name */ "u32", /* length */ "buffer", /* out */ "u32" /* capacity */],
     result: "i32",
   },
   stec_call: { parameters: ["u32", /* op */ "u32" /* arguments */], result: "i32" },

@@ -33,7 +33,8 @@ export type Argument =
   | null
   | undefined
   | Generator
-  | readonly number[]
+  | readonly (number | bigint)[]
+  | readonly boolean[]
   | readonly (Tensor | null)[];
 
 /** A result of an operator. */
@@ -68,6 +69,15 @@ export function operatorSchema(name: string): string {
   return readText((out, capacity) => check(native.stec_operator_schema(op, out, capacity), name));
 }
 
+/** The schemas of all overloads of an operator such as `aten::add`, or of every operator where no name is given. */
+export function operatorSchemas(name: string = ""): string[] {
+  const bytes = new TextEncoder().encode(name);
+  const text = readText((out, capacity) =>
+    check(native.stec_operator_schemas(bytes, bytes.length, out, capacity), "list operators")
+  );
+  return text.split("\n").slice(0, -1);
+}
+
 function reserve(used: number, count: number): number {
   if (used + count > PAYLOAD) {
     throw new RangeError(`Cannot pass ${used + count} list elements in one call: at most ${PAYLOAD} fit`);
@@ -75,16 +85,20 @@ function reserve(used: number, count: number): number {
   return used + count;
 }
 
-function putList(slot: number, list: readonly (number | Tensor | null)[], used: number): number {
+function putList(
+  slot: number,
+  list: readonly (number | bigint | boolean | Tensor | null)[],
+  used: number,
+): number {
   const end = reserve(used, list.length);
-  const ofNumbers = list.length > 0 && typeof list[0] === "number";
   // An empty list is a list of numbers here; the shim takes it for an empty list of whatever the schema wants.
-  slotWords[4 * slot] = ofNumbers || list.length === 0 ? Tag.Numbers : Tag.Tensors;
+  const ofTensors = list.length > 0 && typeof (list[0] ?? {}) === "object";
+  slotWords[4 * slot] = ofTensors ? Tag.Tensors : Tag.Numbers;
   slotWords[4 * slot + 1] = list.length;
   slotNumbers[2 * slot + 1] = used;
   for (let i = 0; i < list.length; i++) {
     const item = list[i];
-    payload[used + i] = typeof item === "number" ? item : item === null ? 0 : item.handle;
+    payload[used + i] = item === null ? 0 : typeof item === "object" ? item.handle : Number(item);
   }
   return end;
 }
@@ -181,6 +195,11 @@ export function callAll(name: string, ...args: readonly Argument[]): Result[] {
 
 /** Calls an operator whose (first) result is a tensor; in-place operators return their first argument itself. */
 export function call(name: string, ...args: readonly Argument[]): Tensor {
+  return callOne(name, args);
+}
+
+/** As {@linkcode call}, with the arguments in an array. */
+export function callOne(name: string, args: readonly Argument[]): Tensor {
   const results = run(name, args);
   if (results === 1) {
     const tag = slotWords[0];

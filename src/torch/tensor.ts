@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type DType, DTYPE_NUMBERS, dtypeName, type TypedArray, typedArrayFor } from "./dtype.ts";
+import { type DType, DTYPE_NUMBERS, dtypeName, isComplex, type TypedArray, typedArrayFor } from "./dtype.ts";
 import { check, FREED, native, nativeError, payload } from "./library.ts";
 import { call, callAll, callInPlace, callList } from "./operator.ts";
 import type { Generator } from "./random.ts";
@@ -175,8 +175,15 @@ export class Tensor implements Disposable {
 
   // ---- to JavaScript ----
 
-  /** The only element as a number. Waits for the device. */
+  /**
+   * The only element as a number. Waits for the device.
+   *
+   * @throws {TypeError} for complex tensors
+   */
   item(): number {
+    if (isComplex(this.dtype)) {
+      throw new TypeError(`Cannot turn ${this.dtype} into a number: use viewAsReal()`);
+    }
     const [value] = callAll("aten::item", this);
     if (typeof value === "boolean") return value ? 1 : 0;
     return value as number;
@@ -196,13 +203,30 @@ export class Tensor implements Disposable {
   putBytes(bytes: Uint8Array<ArrayBuffer>, offset = 0): void {
     check(native.stec_tensor_put_bytes(this.handle, offset, bytes, bytes.length), "write into a tensor");
   }
-  /** The elements as numbers, row-major, whatever the dtype. Waits for the device. */
+  /**
+   * The elements as numbers, row-major, whatever the dtype; int64 beyond 2^53 is rounded. Waits for the device.
+   *
+   * @throws {TypeError} for complex tensors, which `viewAsReal` turns into pairs
+   */
   toNumbers(): number[] {
+    if (isComplex(this.dtype)) {
+      throw new TypeError(
+        `Cannot turn ${this.dtype} into numbers: use viewAsReal() for real and imaginary parts`,
+      );
+    }
     if (this.dtype === "float16" || this.dtype === "bfloat16") {
       using wide = this.to({ dtype: "float32" });
       return wide.toNumbers();
     }
     return Array.from(this.toTypedArray() as Float64Array | BigInt64Array, Number);
+  }
+  /** A complex tensor's real and imaginary parts, as a last dimension of 2 that shares its memory. */
+  viewAsReal(): Tensor {
+    return call("aten::view_as_real", this);
+  }
+  /** The complex tensor whose parts are this one's last dimension, which is of size 2; it shares its memory. */
+  viewAsComplex(): Tensor {
+    return call("aten::view_as_complex", this);
   }
   // ---- autograd ----
 

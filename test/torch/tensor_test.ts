@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type DType, DTYPE_NUMBERS, isFloating } from "../../src/torch/dtype.ts";
+import { type DType, DTYPE_NUMBERS, isComplex, isFloating } from "../../src/torch/dtype.ts";
 import { call } from "../../src/torch/operator.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { Tensor } from "../../src/torch/tensor.ts";
@@ -78,9 +78,10 @@ Deno.test("tensor: edge cases of rounding, remainders and zeros", () => {
 Deno.test("tensor: numbers beside tensors take their dtype, as in PyTorch", () => {
   scope(() => {
     const promoted = (dtype: DType, other: number) => ones([1], { dtype }).add(other).dtype;
-    for (const dtype of DTYPES) {
+    // libtorch converts uint16, uint32 and uint64, but does not calculate with them.
+    for (const dtype of DTYPES.filter((each) => !/^uint(16|32|64)$/.test(each))) {
       if (dtype !== "bool") assert.equal(promoted(dtype, 2), dtype);
-      assert.equal(promoted(dtype, 0.5), isFloating(dtype) ? dtype : "float32");
+      assert.equal(promoted(dtype, 0.5), isFloating(dtype) || isComplex(dtype) ? dtype : "float32");
     }
     assert.equal(promoted("bool", 2), "int64");
     assert.equal(ones([1], { dtype: "int64" }).div(2).dtype, "float32");
@@ -237,7 +238,9 @@ Deno.test("tensor: channels_last is kept by operators and read out in NCHW order
 
 Deno.test("tensor: item is a number, whatever the dtype", () => {
   scope(() => {
-    for (const dtype of DTYPES) assert.strictEqual(ones([], { dtype }).item(), 1);
+    for (const dtype of DTYPES.filter((each) => !isComplex(each))) {
+      assert.strictEqual(ones([], { dtype }).item(), 1);
+    }
     assert.equal(tensor(2 ** 53 - 1, { dtype: "int64" }).item(), 2 ** 53 - 1);
     assert.equal(ones([1, 1]).item(), 1);
     assert.throws(() => ones([2]).item(), /aten::item: .*2 elements/);
@@ -299,9 +302,9 @@ Deno.test("tensor: it shows itself as dtype, shape and device", () => {
 });
 
 Deno.test("tensor: a dtype that this library does not use has a shape, but no name", () => {
-  using complex = call("aten::zeros", [2], 9);
-  assert.deepEqual(complex.shape, [2]);
-  assert.throws(() => complex.dtype, { name: "TypeError", message: /Cannot name dtype 9/ });
+  using eightBits = call("aten::zeros", [2], 24);
+  assert.deepEqual(eightBits.shape, [2]);
+  assert.throws(() => eightBits.dtype, { name: "TypeError", message: /Cannot name dtype 24/ });
 });
 
 Deno.test("tensor: one with more dimensions than a frame describes is an error", () => {
