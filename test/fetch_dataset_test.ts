@@ -86,12 +86,12 @@ Deno.test("fetch dataset: without the flag and without a terminal nothing is fet
 Deno.test("fetch dataset: a wrong file ends the command in one sentence, before anything is trained", async () => {
   await using server = serveArchive(new Uint8Array(10));
   using folder = temporaryFolder();
-  const address = server.address.replace(/md5=.*/, `md5=${"0".repeat(32)}`);
+  const address = server.address.replace(/sha256=.*/, `sha256=${"0".repeat(64)}`);
   const { code, err } = await run(words(folder.path, ["--download"]), address);
   assert.equal(code, 1);
   assert.match(
     err,
-    /\nCannot download http:\S+: the 10 bytes that came have the MD5 \w+, it should be 0+\n$/,
+    /\nCannot download http:\S+: the 10 bytes that came have the SHA-256 \w+, it should be 0+\n$/,
   );
   assert.deepEqual(namesIn(folder.path), ["data"]);
 });

@@ -45,9 +45,9 @@ export function serveArchive(
     const start = Number(/bytes=(\d+)-/.exec(request.headers.get("range") ?? "")?.[1] ?? 0);
     return respond(archive, start, transfer(asked.push(start) - 1));
   });
-  const md5 = createHash("md5").update(archive).digest("hex");
+  const sha256 = createHash("sha256").update(archive).digest("hex");
   return {
-    address: `http://127.0.0.1:${server.addr.port}/files/set.tar.gz#md5=${md5}`,
+    address: `http://127.0.0.1:${server.addr.port}/files/set.tar.gz#sha256=${sha256}`,
     asked,
     [Symbol.asyncDispose]: () => server.shutdown(),
   };

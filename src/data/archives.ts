@@ -14,8 +14,8 @@ export interface Archive {
   readonly size: string;
   /** Where the archive is. */
   readonly url: string;
-  /** The MD5 of the archive, in hexadecimal. */
-  readonly md5: string;
+  /** The SHA-256 of the archive, in hexadecimal. */
+  readonly sha256: string;
   /** The one folder that is in the archive. */
   readonly folder: string;
 }
@@ -23,32 +23,34 @@ export interface Archive {
 /** The data sets that can be downloaded. */
 export type DownloadableName = "cifar10" | "cifar100" | "stl10";
 
-/** The official archives. */
+/**
+ * The official archives. Their sites publish no SHA-256; these are the ones that several independent loaders pin.
+ */
 export const ARCHIVES: Readonly<Record<DownloadableName, Archive>> = {
   cifar10: {
     title: "CIFAR-10",
     size: "170 MB",
     url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-    md5: "c32a1d4ab5d03f1284b67883e8d87530",
+    sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     folder: "cifar-10-batches-bin",
   },
   cifar100: {
     title: "CIFAR-100",
     size: "169 MB",
     url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
-    md5: "03b5dce01913d631647c71ecec9e9cb8",
+    sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
     folder: "cifar-100-binary",
   },
   stl10: {
     title: "STL-10",
     size: "2.6 GB",
-    url: "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
-    md5: "91f7769df0f17e558f3565bffb0c7dfb",
+    url: "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    sha256: "f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
     folder: "stl10_binary",
   },
 };
 
-/** The variable that names another address for the archive, as `<url>` or, where it is another file, `<url>#md5=<hex>`. */
+/** The variable that names another address for the archive, as `<url>` or, where it is another file, `<url>#sha256=<hex>`. */
 const ADDRESS = "STEC_ARCHIVE";
 
 /**
@@ -62,15 +64,17 @@ export function archiveOf(
 ): Archive {
   const official = ARCHIVES[dataset];
   if (address === undefined || address === "") return official;
-  const url = URL.parse(address), md5 = /^(?:|#md5=([0-9a-f]{32}))$/.exec(url?.hash ?? "");
-  if (url === null || !/^https?:$/.test(url.protocol) || !url.pathname.endsWith(".tar.gz") || md5 === null) {
+  const url = URL.parse(address), sha256 = /^(?:|#sha256=([0-9a-f]{64}))$/.exec(url?.hash ?? "");
+  if (
+    url === null || !/^https?:$/.test(url.protocol) || !url.pathname.endsWith(".tar.gz") || sha256 === null
+  ) {
     throw new UsageError(
       `Cannot use ${ADDRESS}=${address}: it takes the address of a .tar.gz, ` +
-        `and #md5=... after it if that is not the official archive`,
+        `and #sha256=... after it if that is not the official archive`,
     );
   }
   url.hash = "";
-  return { ...official, url: url.href, md5: md5[1] ?? official.md5 };
+  return { ...official, url: url.href, sha256: sha256[1] ?? official.sha256 };
 }
 
 /** Whether a data set can be downloaded. */

@@ -1,6 +1,6 @@
 /**
  * Downloads that survive a bad line: cut and stalled transfers go on where they stopped, and nothing takes its place
- * before it is whole and has the right MD5.
+ * before it is whole and has the right SHA-256.
  *
  * @module
  */
@@ -59,7 +59,7 @@ export async function downloadDataset(
   await Deno.mkdir(dataDir, { recursive: true });
   const { pathname } = new URL(archive.url),
     path = `${dataDir}/${pathname.slice(pathname.lastIndexOf("/") + 1)}`;
-  await downloadFile(archive.url, path, archive.md5, options);
+  await downloadFile(archive.url, path, archive.sha256, options);
   // What a killed process left.
   await removeIfThere(temporary);
   try {
@@ -77,32 +77,34 @@ export async function downloadDataset(
 }
 
 /**
- * Downloads a file, unless one with the right MD5 is there. Bytes are gathered in `<path>.part`, also over several
+ * Downloads a file, unless one with the right SHA-256 is there. Bytes are gathered in `<path>.part`, also over several
  * calls, and the file gets its name when it is whole.
  *
- * @throws {Error} where the server refuses, nothing comes any more, or the MD5 is wrong
+ * @throws {Error} where the server refuses, nothing comes any more, or the SHA-256 is wrong
  */
 export async function downloadFile(
   url: string,
   path: string,
-  md5: string,
+  sha256: string,
   options: DownloadOptions = {},
 ): Promise<void> {
-  if (await sizeOf(path) !== undefined && await md5Of(path, options) === md5) return;
+  if (await sizeOf(path) !== undefined && await sha256Of(path, options) === sha256) return;
   const part = `${path}.part`, began = await sizeOf(part) ?? 0;
   try {
     await receiveAll(url, part, options);
-    let found = await md5Of(part, options);
-    if (found !== md5 && began > 0) {
+    let found = await sha256Of(part, options);
+    if (found !== sha256 && began > 0) {
       // What an earlier call left may be of another file: once more from the beginning.
       await Deno.remove(part);
       await receiveAll(url, part, options);
-      found = await md5Of(part, options);
+      found = await sha256Of(part, options);
     }
-    if (found !== md5) {
+    if (found !== sha256) {
       const { size } = await Deno.stat(part);
       await Deno.remove(part);
-      throw new PermanentError(`the ${size} bytes that came have the MD5 ${found}, it should be ${md5}`);
+      throw new PermanentError(
+        `the ${size} bytes that came have the SHA-256 ${found}, it should be ${sha256}`,
+      );
     }
     await Deno.rename(part, path);
   } catch (error) {
@@ -202,9 +204,9 @@ async function extentOf(
   throw status >= 500 || status === 408 || status === 429 ? new Error(message) : new PermanentError(message);
 }
 
-/** The MD5 of a file, in hexadecimal. */
-async function md5Of(path: string, { onProgress, signal }: DownloadOptions): Promise<string> {
-  const hash = createHash("md5"), total = await sizeOf(path);
+/** The SHA-256 of a file, in hexadecimal. */
+async function sha256Of(path: string, { onProgress, signal }: DownloadOptions): Promise<string> {
+  const hash = createHash("sha256"), total = await sizeOf(path);
   const file = await Deno.open(path);
   let done = 0;
   for await (const bytes of file.readable) {

@@ -12,11 +12,11 @@ import {
 import { type Archive, ARCHIVES } from "../../src/data/archives.ts";
 
 const CONTENT = Uint8Array.from({ length: 200_000 }, (_, i) => i * i >> 5);
-const MD5 = md5(CONTENT);
+const SHA256 = sha256(CONTENT);
 const FAST: DownloadOptions = { retryDelay: 1, attempts: 3 };
 
-function md5(bytes: Uint8Array): string {
-  return createHash("md5").update(bytes).digest("hex");
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** A server on this machine, for as long as `use` runs. */
@@ -65,7 +65,10 @@ Deno.test("download: the file gets its name when it is whole, and is not fetched
   let requests = 0;
   await withServer((request) => (requests++, serve(request)), async (url, folder) => {
     const heard: DownloadProgress[] = [];
-    await downloadFile(url, `${folder}/f`, MD5, { ...FAST, onProgress: (progress) => heard.push(progress) });
+    await downloadFile(url, `${folder}/f`, SHA256, {
+      ...FAST,
+      onProgress: (progress) => heard.push(progress),
+    });
     assert.deepEqual(Deno.readFileSync(`${folder}/f`), CONTENT);
     assert.deepEqual(names(folder), ["f"]);
     const total = CONTENT.length;
@@ -75,7 +78,7 @@ Deno.test("download: the file gets its name when it is whole, and is not fetched
       total,
     });
     assert.deepEqual(heard.at(-1), { stage: "check", done: total, total });
-    await downloadFile(url, `${folder}/f`, MD5, FAST);
+    await downloadFile(url, `${folder}/f`, SHA256, FAST);
     assert.equal(requests, 1);
   });
 });
@@ -87,7 +90,7 @@ Deno.test("download: a transfer that is cut again and again goes on where it sto
     return serve(request, count < 4 ? "cut" : "whole");
   };
   await withServer(handler, async (url, folder) => {
-    await downloadFile(url, `${folder}/f`, MD5, FAST);
+    await downloadFile(url, `${folder}/f`, SHA256, FAST);
     assert.deepEqual(Deno.readFileSync(`${folder}/f`), CONTENT);
   });
   assert.deepEqual(ranges, [null, "bytes=60000-", "bytes=120000-", "bytes=180000-"]);
@@ -97,7 +100,7 @@ Deno.test("download: a transfer that stalls is given up and goes on", async () =
   await withServer(
     (request, count) => serve(request, count === 1 ? "stall" : "whole"),
     async (url, folder) => {
-      await downloadFile(url, `${folder}/f`, MD5, { ...FAST, stallTimeout: 200, attempts: 100 });
+      await downloadFile(url, `${folder}/f`, SHA256, { ...FAST, stallTimeout: 200, attempts: 100 });
       assert.deepEqual(Deno.readFileSync(`${folder}/f`), CONTENT);
     },
   );
@@ -108,7 +111,7 @@ Deno.test("download: what an earlier run left is continued", async () => {
   const handler = (request: Request) => (asked = request.headers.get("range"), serve(request));
   await withServer(handler, async (url, folder) => {
     Deno.writeFileSync(`${folder}/f.part`, CONTENT.subarray(0, 150_000));
-    await downloadFile(url, `${folder}/f`, MD5, FAST);
+    await downloadFile(url, `${folder}/f`, SHA256, FAST);
     assert.equal(asked, "bytes=150000-");
     assert.deepEqual(names(folder), ["f"]);
   });
@@ -117,7 +120,7 @@ Deno.test("download: what an earlier run left is continued", async () => {
 Deno.test("download: an earlier run's part of another file is thrown away", async () => {
   await withServer((request) => serve(request), async (url, folder) => {
     Deno.writeFileSync(`${folder}/f.part`, new Uint8Array(150_000));
-    await downloadFile(url, `${folder}/f`, MD5, FAST);
+    await downloadFile(url, `${folder}/f`, SHA256, FAST);
     assert.deepEqual(Deno.readFileSync(`${folder}/f`), CONTENT);
   });
 });
@@ -126,7 +129,7 @@ Deno.test("download: a server that knows no ranges sends all of it again", async
   const handler = (_: Request, count: number) =>
     serve(new Request("http://localhost"), count === 1 ? "cut" : "whole");
   await withServer(handler, async (url, folder) => {
-    await downloadFile(url, `${folder}/f`, MD5, FAST);
+    await downloadFile(url, `${folder}/f`, SHA256, FAST);
     assert.deepEqual(Deno.readFileSync(`${folder}/f`), CONTENT);
   });
 });
@@ -139,9 +142,9 @@ Deno.test("download: a part that is whole already is only checked, and one that 
   };
   await withServer(handler, async (url, folder) => {
     Deno.writeFileSync(`${folder}/f.part`, CONTENT);
-    await downloadFile(url, `${folder}/f`, MD5, FAST);
+    await downloadFile(url, `${folder}/f`, SHA256, FAST);
     Deno.writeFileSync(`${folder}/g.part`, new Uint8Array(CONTENT.length + 1));
-    await downloadFile(url, `${folder}/g`, MD5, FAST);
+    await downloadFile(url, `${folder}/g`, SHA256, FAST);
     assert.deepEqual(Deno.readFileSync(`${folder}/g`), CONTENT);
   });
 });
@@ -149,7 +152,7 @@ Deno.test("download: a part that is whole already is only checked, and one that 
 Deno.test("download: a server that never sends all ends in an error, and the part stays", async () => {
   const handler = (request: Request) => serve(request, "cut", request.headers.has("range") ? 0 : 1000);
   await withServer(handler, async (url, folder) => {
-    await assert.rejects(downloadFile(url, `${folder}/f`, MD5, FAST), (error: Error) => {
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, FAST), (error: Error) => {
       assert.ok(
         error.message.startsWith(`Cannot download ${url}: `) && error.message.includes("attempt 3 of 3"),
       );
@@ -159,13 +162,13 @@ Deno.test("download: a server that never sends all ends in an error, and the par
   });
 });
 
-Deno.test("download: another file than the wanted one is refused with both MD5s, and removed", async () => {
+Deno.test("download: another file than the wanted one is refused with both SHA-256s, and removed", async () => {
   const other = new TextEncoder().encode("<html>Moved</html>");
   await withServer(() => new Response(other), async (url, folder) => {
-    const message = `Cannot download ${url}: the 18 bytes that came have the MD5 ${
-      md5(other)
-    }, it should be ${MD5}`;
-    await assert.rejects(downloadFile(url, `${folder}/f`, MD5, FAST), { message });
+    const message = `Cannot download ${url}: the 18 bytes that came have the SHA-256 ${
+      sha256(other)
+    }, it should be ${SHA256}`;
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, FAST), { message });
     assert.deepEqual(names(folder), []);
   });
 });
@@ -174,11 +177,14 @@ Deno.test("download: a missing file is not asked for twice, a server in trouble 
   let requests = 0;
   const handler = (status: number) => () => (requests++, new Response("no", { status }));
   await withServer(handler(404), async (url, folder) => {
-    await assert.rejects(downloadFile(url, `${folder}/f`, MD5, FAST), /the server answered 404 Not Found$/);
+    await assert.rejects(
+      downloadFile(url, `${folder}/f`, SHA256, FAST),
+      /the server answered 404 Not Found$/,
+    );
   });
   assert.equal(requests, 1);
   await withServer(handler(503), async (url, folder) => {
-    await assert.rejects(downloadFile(url, `${folder}/f`, MD5, FAST), /answered 503 .*attempt 3 of 3/);
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, FAST), /answered 503 .*attempt 3 of 3/);
   });
   assert.equal(requests, 4);
 });
@@ -187,7 +193,7 @@ Deno.test("download: a signal ends it, and what came stays", async () => {
   await withServer((request) => serve(request, "stall"), async (url, folder) => {
     const controller = new AbortController();
     const options = { signal: controller.signal, onProgress: () => controller.abort(new Error("stopped")) };
-    await assert.rejects(downloadFile(url, `${folder}/f`, MD5, options), { message: "stopped" });
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, options), { message: "stopped" });
     assert.deepEqual(names(folder), ["f.part"]);
   });
 });
@@ -204,7 +210,7 @@ Deno.test("download: a data set's folder is there whole or not at all", async ()
   const good = await archiveOf("set/a.bin"), evil = await archiveOf("set/../../evil");
   let sent = evil;
   await withServer(() => new Response(sent), async (url, folder) => {
-    const archive = (): Archive => ({ title: "Set", size: "1 kB", url, md5: md5(sent), folder: "set" });
+    const archive = (): Archive => ({ title: "Set", size: "1 kB", url, sha256: sha256(sent), folder: "set" });
     await assert.rejects(
       downloadDataset(archive(), `${folder}/data`, FAST),
       /Cannot unpack .* leaves the folder/,
@@ -220,10 +226,10 @@ Deno.test("download: a data set's folder is there whole or not at all", async ()
   });
 });
 
-Deno.test("download: every official archive has an address, an MD5 and a folder", () => {
-  for (const { url, md5, folder } of Object.values(ARCHIVES)) {
+Deno.test("download: every official archive has an address, a SHA-256 and a folder", () => {
+  for (const { url, sha256, folder } of Object.values(ARCHIVES)) {
     assert.match(url, /^https?:\/\/[^ ]+\.tar\.gz$/);
-    assert.match(md5, /^[0-9a-f]{32}$/);
+    assert.match(sha256, /^[0-9a-f]{64}$/);
     assert.match(folder, /^[\w-]+$/);
   }
 });

@@ -99,12 +99,16 @@ Deno.test("obtain: what a killed process had unpacked is thrown away", async () 
   assert.equal(Deno.statSync(`${folder.path}/cifar-100-binary/train.bin`).size, 3 * 3074);
 });
 
-Deno.test("archives: another address keeps the official MD5 unless it brings its own; nonsense is refused", () => {
+Deno.test("archives: another address keeps the official SHA-256 unless it brings its own; nonsense is refused", () => {
   assert.equal(archiveOf("stl10", ""), ARCHIVES.stl10);
-  const mirror = "https://mirror.test/a/stl10_binary.tar.gz", md5 = "0".repeat(32);
+  const mirror = "https://mirror.test/a/stl10_binary.tar.gz", sha256 = "0".repeat(64);
   assert.deepEqual(archiveOf("stl10", mirror), { ...ARCHIVES.stl10, url: mirror });
-  assert.deepEqual(archiveOf("stl10", `${mirror}#md5=${md5}`), { ...ARCHIVES.stl10, url: mirror, md5 });
-  for (const wrong of ["mirror", "file:///stl10.tar.gz", "https://mirror.test/", `${mirror}#md5=12`]) {
+  assert.deepEqual(archiveOf("stl10", `${mirror}#sha256=${sha256}`), {
+    ...ARCHIVES.stl10,
+    url: mirror,
+    sha256,
+  });
+  for (const wrong of ["mirror", "file:///stl10.tar.gz", "https://mirror.test/", `${mirror}#sha256=12`]) {
     assert.throws(
       () => archiveOf("stl10", wrong),
       (error) =>
