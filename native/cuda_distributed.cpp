@@ -30,9 +30,21 @@ void let_errors_return() {
   }
 }
 
+// libtorch's constructor fills in what NCCL's header says to be the configuration's size. If libtorch was built with another
+// version of that header than this file, it writes past the end of the options: they are first made where there is room.
+void check_nccl_version() {
+  using Options = c10d::ProcessGroupNCCL::Options;
+  constexpr size_t kRoom = 1 << 16;
+  alignas(Options) static unsigned char room[sizeof(Options) + kRoom];
+  static const size_t size = (new (room) Options(/*is_high_priority_stream=*/true))->config.size;
+  TORCH_CHECK(size == sizeof(ncclConfig_t), "NCCL's header, of version ", NCCL_MAJOR, ".", NCCL_MINOR,
+              ", is not the one that libtorch was built with; run `deno task setup` with NVIDIA's wheels");
+}
+
 class Nccl : public Companion {
  public:
   Nccl(Group& group, c10::DeviceIndex device) {
+    check_nccl_version();
     const auto options = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/true);
     options->timeout = group.timeout;
     const auto prefixed = c10::make_intrusive<c10d::PrefixStore>("nccl", group.store);

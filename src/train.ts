@@ -20,7 +20,14 @@ import { replayedSteps } from "./run/graph_step.ts";
 import { describeFault, DivergedError, faultOf, firstNonFinite } from "./run/guards.ts";
 import { unlessStopped } from "./run/interruption.ts";
 import { type Log, openLog } from "./run/log.ts";
-import { allowTf32, LAYOUT, machineMetrics, resolveDevice, resolvePrecision } from "./run/machine.ts";
+import {
+  allowTf32,
+  deviceNotes,
+  LAYOUT,
+  machineMetrics,
+  resolveDevice,
+  resolvePrecision,
+} from "./run/machine.ts";
 import { placeOf, planRun } from "./run/plan.ts";
 import { writeJson } from "./run/results.ts";
 import { type Learner, readMetrics, trainStep, validate } from "./run/step.ts";
@@ -90,6 +97,7 @@ async function trainOn(
   let steps = checkpoints.start();
   if (peers.rank === 0) writeJson(settings.results_path, "flags.json", settings);
   using log = openLog({ plan, doneSteps: steps, globalBatch, folder: settings.results_path }, peers.rank);
+  for (const note of deviceNotes(settings.gpus, device, peers.size > 1)) log.note(note);
   for (const note of checkpoints.notes) log.note(note);
   log.note(`Validation (val/): ${source.validationNote}`);
   log.notes(source.notes);

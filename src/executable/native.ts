@@ -41,12 +41,12 @@ export async function nativeParts(
     throw new Error("Cannot leave out a libtorch for CUDA: its libraries would not find each other");
   }
   const plan = await movable(await planBuild(join(REPOSITORY, "native"), libtorch, environment), external);
-  if (libtorch.flavour === "cuda" && plan.cudaMissing) {
-    throw new Error(`Cannot pack the library for CUDA: ${plan.cudaMissing}`);
-  }
   const folder = ownBuildFolder(REPOSITORY);
   await build(plan, folder, environment, progress);
   const built = manifestOf(plan, folder);
+  if (libtorch.flavour === "cuda" && built.cudaMissing !== null) {
+    throw new Error(`Cannot pack the library for CUDA: ${built.cudaMissing}`);
+  }
   const shims = [built.shim, built.cudaShim].filter((path) => path !== null)
     .map((source) => ({ path: join(NATIVE_FOLDER, basename(source)), source }));
   const libraries = external ? [] : librariesOf(libtorch);

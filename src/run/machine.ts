@@ -15,6 +15,7 @@ import {
   setCudnnBenchmark,
   setTf32,
 } from "../torch/cuda.ts";
+import { wantsCuda } from "../setup/environment.ts";
 import type { DType } from "../torch/dtype.ts";
 import { manifest } from "../torch/library.ts";
 import type { MemoryFormat } from "../torch/tensor.ts";
@@ -48,6 +49,40 @@ export function resolveDevice(gpus: number | "auto", localRank: number = 0): str
   setCudnnBenchmark(true);
   setTf32(false);
   return device;
+}
+
+/** What is known of the GPUs when a device has been chosen. */
+export interface DeviceChoice {
+  /** The number of GPUs that was asked for. */
+  readonly gpus: number | "auto";
+  /** The device that was chosen. */
+  readonly device: string;
+  /** How many GPUs libtorch finds. */
+  readonly found: number;
+  /** Whether NVIDIA's driver is installed. */
+  readonly driver: boolean;
+  /** Why there is no library for CUDA; else `null`. */
+  readonly missing: string | null;
+  /** Whether this process trains with others. */
+  readonly shared: boolean;
+}
+
+/** What the user should know about the device that was chosen without being named. */
+export function notesOnDevice({ gpus, device, found, driver, missing, shared }: DeviceChoice): string[] {
+  if (gpus !== "auto") return [];
+  if (device === "cpu") {
+    if (!driver) return [];
+    const reason = missing ?? "libtorch finds none that works with this driver";
+    return [`Training on the CPU: NVIDIA's driver is installed, but no GPU can be used (${reason})`];
+  }
+  if (found < 2 || shared) return [];
+  return [`Using 1 of ${found} GPUs; --gpus ${found} trains on all of them`];
+}
+
+/** The same about this machine. */
+export function deviceNotes(gpus: number | "auto", device: string, shared: boolean): string[] {
+  const found = cudaDeviceCount(), driver = wantsCuda(Deno.env), missing = manifest.cudaMissing;
+  return notesOnDevice({ gpus, device, found, driver, missing, shared });
 }
 
 /**

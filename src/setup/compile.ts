@@ -5,11 +5,12 @@
  */
 
 import { basename, join } from "node:path";
+import { messageOf } from "../errors.ts";
 import { sharedLibraries } from "./cuda.ts";
 import { type Environment, exists, run } from "./environment.ts";
 import { makeFolder } from "./folder.ts";
 import type { Libtorch } from "./libtorch.ts";
-import { type BuildPlan, hashOf, manifestOf } from "./plan.ts";
+import { type BuildPlan, CUDA_FAILURE, hashOf, manifestOf } from "./plan.ts";
 import type { Progress } from "./progress.ts";
 
 /** libtorch's headers want C++20 since 2.14. */
@@ -58,9 +59,10 @@ function glibcxxAbi(libtorch: Libtorch): number {
   return new TextDecoder("latin1").decode(library).includes("__cxx1112basic_string") ? 1 : 0;
 }
 
-/** Compiles the sources that have no object file in `store` yet, as many at once as there are cores. */
+/** Compiles those of `sources` that have no object file in `store` yet, as many at once as there are cores. */
 async function compile(
   plan: BuildPlan,
+  sources: readonly string[],
   compiler: Compiler,
   store: string,
   temporary: string,
@@ -71,7 +73,7 @@ async function compile(
   const headers = [...plan.texts].filter(([name]) => name.endsWith(".h"));
   const common = await hashOf(compiler, flags, plan.libtorch.identity, headers);
   const objects = new Map<string, string>();
-  for (const source of [...plan.core, ...plan.cuda]) {
+  for (const source of sources) {
     objects.set(source, join(store, `${await hashOf(common, source, plan.texts.get(source))}.o`));
   }
   const waiting = [...objects].filter(([, object]) => !exists(object));
@@ -98,33 +100,35 @@ async function compile(
   return objects;
 }
 
+/** Links objects and libraries to the library `output`. */
 async function link(
   plan: BuildPlan,
   compiler: Compiler,
   objects: Map<string, string>,
-  temporary: string,
+  output: string,
+  libraries: string[],
 ): Promise<void> {
+  const name = basename(output);
   const folders = [
     ...plan.libraries.map((folder) => `-L${folder}`),
     ...plan.runPaths.map((folder) => `-Wl,-rpath,${folder}`),
   ];
-  const make = (path: string, sources: readonly string[], libraries: string[]) => {
-    const name = basename(path), output = join(temporary, name);
-    const inputs = sources.map((source) => objects.get(source) ?? source);
-    return runCompiler(
-      compiler,
-      [...LINK, `-Wl,-soname,${name}`, ...inputs, "-o", output, ...folders, ...libraries],
-      `link ${name}`,
-    );
-  };
-  const { shim, cudaShim } = manifestOf(plan, "");
-  await make(shim, plan.core, ["-ltorch_cpu", "-lc10"]);
-  if (cudaShim === null) return;
-  // By path, for NVIDIA's wheels have no libcudart.so that -l would find, only libcudart.so.13.
-  const nvidia = sharedLibraries(plan.libraries, ["libcudart", "libnccl"]);
-  // The second library uses the handles of the first, which lies beside it.
-  const first = [join(temporary, basename(shim)), "-Wl,-rpath,$ORIGIN"], cpu = ["-ltorch_cpu", "-lc10"];
-  await make(cudaShim, plan.cuda, [...first, "-ltorch_cuda", "-lc10_cuda", ...cpu, ...nvidia]);
+  await runCompiler(
+    compiler,
+    [...LINK, `-Wl,-soname,${name}`, ...objects.values(), "-o", output, ...folders, ...libraries],
+    `link ${name}`,
+  );
+}
+
+/** The libraries that the shim is linked to. */
+const CPU = ["-ltorch_cpu", "-lc10"];
+
+/** The libraries that the one for CUDA is linked to; `shim` is the path of the first one. */
+function cudaLibraries({ libraries, libtorch }: BuildPlan, shim: string): string[] {
+  // By path, since NVIDIA's wheels have no libcudart.so that -l would find, only libcudart.so.13.
+  const nvidia = sharedLibraries(libraries, ["libcudart", "libnccl"], libtorch.cuda);
+  // It uses the handles of the shim, which lies beside it.
+  return [shim, "-Wl,-rpath,$ORIGIN", "-ltorch_cuda", "-lc10_cuda", ...CPU, ...nvidia];
 }
 
 /** Builds what `plan` says in a folder of the folder `build`, unless that has been done. */
@@ -139,7 +143,21 @@ export async function build(
     const store = join(build, "objects");
     await Deno.mkdir(store, { recursive: true });
     progress.say(`Compiling the native library with ${compiler.version}`);
-    await link(plan, compiler, await compile(plan, compiler, store, temporary, progress), temporary);
+    const make = async (path: string, sources: readonly string[], libraries: string[]) => {
+      const objects = await compile(plan, sources, compiler, store, temporary, progress);
+      await link(plan, compiler, objects, join(temporary, basename(path)), libraries);
+    };
+    const { shim, cudaShim } = manifestOf(plan, "");
+    await make(shim, plan.core, CPU);
+    if (cudaShim === null) return;
+    try {
+      await make(cudaShim, plan.cuda, cudaLibraries(plan, join(temporary, basename(shim))));
+    } catch (error) {
+      // Without it the CPU can still be used.
+      progress.say(messageOf(error));
+      const [sentence] = messageOf(error).split("\n");
+      await Deno.writeTextFile(join(temporary, CUDA_FAILURE), sentence.replace(/:$/, ""));
+    }
   };
   await makeFolder(
     join(build, plan.key),

@@ -47,8 +47,11 @@ export function namesIn(folder: string): string[] {
   return exists(folder) ? [...Deno.readDirSync(folder)].map((entry) => entry.name).sort() : [];
 }
 
-// Deno lets nobody without all permissions look into /dev and /proc, so the driver is known by its library.
-const DRIVER = [
+/**
+ * Where the library of NVIDIA's driver may be. Deno lets nobody without all permissions look into /dev and /proc, so the
+ * driver is known by its library.
+ */
+export const DRIVERS: readonly string[] = [
   "/usr/lib/x86_64-linux-gnu/libcuda.so.1",
   "/usr/lib/aarch64-linux-gnu/libcuda.so.1",
   "/usr/lib64/libcuda.so.1",
@@ -60,7 +63,7 @@ const DRIVER = [
 /** Whether to set up for an NVIDIA GPU: where a driver is found, unless STEC_CUDA (0 or 1) says otherwise. */
 export function wantsCuda(environment: Environment): boolean {
   const forced = environment.get("STEC_CUDA");
-  return forced ? isOn(forced) : DRIVER.some(exists);
+  return forced ? isOn(forced) : DRIVERS.some(exists);
 }
 
 /** What a program answered. */

@@ -4,25 +4,34 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { writeFully } from "../checkpoint/atomic.ts";
 import { messageOf } from "../errors.ts";
-import { type Environment, namesIn, run, wantsCuda } from "./environment.ts";
-import { cudaHeaders } from "./cuda.ts";
+import { type Build, wantedBuild } from "./driver.ts";
+import { type Environment, namesIn, run } from "./environment.ts";
 import { makeFolder } from "./folder.ts";
-import { cacheEntry, pythons, wantedVersion } from "./libtorch.ts";
+import { cacheEntry, CUDA_MISSING, pythons, wantedVersion } from "./libtorch.ts";
 import type { Progress } from "./progress.ts";
 import { readMember, unzip } from "./unzip.ts";
 import { isLibtorch, isNvidia, nvidiaRequirements } from "./wheel.ts";
 
-const HOST = "https://download.pytorch.org/libtorch";
+const HOST = "https://download.pytorch.org";
+/**
+ * The archives that are used. PyTorch publishes no SHA-256 of them; these are the ones that several independent projects
+ * pin. None was found for cu126, which pip fetches from PyTorch's own index with the SHA-256 that stands there.
+ */
+const ARCHIVE_SHA256: Readonly<Record<string, string>> = {
+  "2.13.0+cpu": "edbf4cbed78433d803e90a65f1752e57783d164bce66c95c0872b2ab8f5c159e",
+  "2.13.0+cu130": "945c5a3d946a28b387ad9dc9fddda7ba03e35fae1375b84ebff15df789436f82",
+};
 /** How long a server may be silent before it counts as out of reach. */
 const SILENCE_MS = 30_000;
 
 interface Request {
   readonly environment: Environment;
   readonly version: string;
-  readonly gpu: boolean;
+  readonly build: Build;
   readonly progress: Progress;
 }
 
@@ -58,36 +67,29 @@ export async function download(url: string, path: string, progress: Progress): P
   }
 }
 
-/** PyTorch's builds to try, best first, for a machine without a GPU or with this version of NVIDIA's driver. */
-export function archiveBuilds(gpu: boolean, driver: string): string[] {
-  if (!gpu) return ["cpu"];
-  // CUDA 13 needs driver 580. A driver whose version cannot be told is taken for a recent one.
-  return (parseInt(driver) || Infinity) >= 580 ? ["cu130", "cu126"] : ["cu126"];
-}
-
-async function driverVersion(): Promise<string> {
-  const answer = await run("nvidia-smi", ["--query-gpu=driver_version", "--format=csv,noheader"]);
-  return answer?.out ?? "";
-}
-
-async function fromArchive({ version, gpu, progress }: Request, folder: string): Promise<void> {
+async function fromArchive({ version, build, progress }: Request, folder: string): Promise<void> {
   if (Deno.build.arch !== "x86_64") throw new Error("PyTorch has no libtorch archive for this processor");
-  const archive = join(folder, "libtorch.zip");
-  const failures: string[] = [];
-  for (const build of archiveBuilds(gpu, gpu ? await driverVersion() : "")) {
-    try {
-      await download(
-        `${HOST}/${build}/libtorch-shared-with-deps-${version}%2B${build}.zip`,
-        archive,
-        progress,
-      );
-      await unzip(archive, folder, undefined, (share) => progress.step("Unpacking libtorch", share));
-      return await Deno.remove(archive);
-    } catch (error) {
-      failures.push(messageOf(error));
-    }
+  const sha256 = ARCHIVE_SHA256[`${version}+${build}`];
+  if (sha256 === undefined) {
+    throw new Error(
+      `PyTorch's archive of libtorch ${version}+${build} is not used: its SHA-256 is not known`,
+    );
   }
-  throw new Error(failures.join("; "));
+  const archive = join(folder, "libtorch.zip");
+  const url = `${HOST}/libtorch/${build}/libtorch-shared-with-deps-${version}%2B${build}.zip`;
+  await download(url, archive, progress);
+  await checkSha256(archive, sha256, url);
+  await unzip(archive, folder, undefined, (share) => progress.step("Unpacking libtorch", share));
+  await Deno.remove(archive);
+}
+
+/** Throws unless the file that was downloaded from `url` has this SHA-256. */
+export async function checkSha256(path: string, sha256: string, url: string): Promise<void> {
+  const hash = createHash("sha256");
+  const file = await Deno.open(path);
+  for await (const bytes of file.readable) hash.update(bytes);
+  const found = hash.digest("hex");
+  if (found !== sha256) throw new Error(`Cannot use ${url}: its SHA-256 is ${found}, it should be ${sha256}`);
 }
 
 async function pipDownload(environment: Environment, options: string[], folder: string): Promise<void> {
@@ -110,17 +112,22 @@ async function pipDownload(environment: Environment, options: string[], folder: 
   throw new Error(`${tried.join(" and ")} not found (Debian, Ubuntu: apt install python3-pip)`);
 }
 
+/** How pip is asked for a build of torch. */
+export function torchRequirement(version: string, build: Build): string[] {
+  // The usual index has one build of each version, for the newest CUDA.
+  if (build !== "cu126") return [`torch==${version}`];
+  return [`torch==${version}+${build}`, "--extra-index-url", `${HOST}/whl/${build}`];
+}
+
 async function fromPip(request: Request, folder: string): Promise<void> {
-  const { environment, version, gpu, progress } = request;
+  const { environment, version, build, progress } = request, gpu = build !== "cpu";
   const wheels = join(folder, "wheels");
   progress.say(`Fetching torch ${version} with pip`);
-  await pipDownload(environment, ["--no-deps", `torch==${version}`], wheels);
+  await pipDownload(environment, ["--no-deps", ...torchRequirement(version, build)], wheels);
   const [torch] = namesIn(wheels);
   const metadata = await readMember(join(wheels, torch), (name) => name.endsWith(".dist-info/METADATA"));
   const nvidia = nvidiaRequirements(metadata ?? "", gpu);
-  if (gpu && nvidia.length === 0) {
-    progress.say("pip serves a build of torch without CUDA: the GPU will not be used");
-  }
+  if (gpu && nvidia.length === 0) throw new Error("pip serves a build of torch without CUDA");
   if (nvidia.length > 0) {
     progress.say(`Fetching ${gpu ? "NVIDIA's libraries" : "two of NVIDIA's libraries"} with pip`);
     await pipDownload(environment, nvidia, wheels);
@@ -134,38 +141,57 @@ async function fromPip(request: Request, folder: string): Promise<void> {
   await Deno.remove(wheels, { recursive: true });
 }
 
+type Source = (request: Request, folder: string) => Promise<void>;
+
 /**
- * Fetches the libtorch that this machine wants and returns its folder in the cache. Throws, and names all that was
- * tried, where it cannot be had.
+ * The sources to try, best first. For a GPU pip is the best one: only NVIDIA's wheels bring headers and libraries of the
+ * versions that libtorch was built with.
+ */
+function sourcesFor(build: Build): readonly Source[] {
+  return build === "cpu" ? [fromArchive, fromPip] : [fromPip, fromArchive];
+}
+
+/** Fills `folder` from the first source that works. Returns `null`, or the failures if none does. */
+async function fetchBuild(request: Request, folder: string): Promise<string | null> {
+  const failures: string[] = [];
+  for (const source of sourcesFor(request.build)) {
+    try {
+      await source(request, folder);
+      return null;
+    } catch (error) {
+      failures.push(messageOf(error));
+      request.progress.say(messageOf(error));
+      for (const name of namesIn(folder)) await Deno.remove(join(folder, name), { recursive: true });
+    }
+  }
+  return failures.join(". ");
+}
+
+/**
+ * Fetches the libtorch that this machine wants and returns its folder in the cache. Where a build for CUDA cannot be had,
+ * that is one for the CPU, with a note that says why.
+ *
+ * @throws {Error} if there is none for the CPU either; it names all that was tried
  */
 export async function fetchLibtorch(environment: Environment, progress: Progress): Promise<string> {
-  const request = {
-    environment,
-    version: wantedVersion(environment),
-    gpu: wantsCuda(environment),
-    progress,
-  };
-  const entry = cacheEntry(environment);
+  const { build } = await wantedBuild(environment), version = wantedVersion(environment);
+  const entry = await cacheEntry(environment);
   const fill = async (folder: string) => {
-    const sources = [fromArchive, fromPip];
-    // The archive has no headers of CUDA. Where the machine has none either, only the wheels make the GPU usable.
-    if (request.gpu && cudaHeaders([], environment).missing.length > 0) sources.reverse();
-    const failures: string[] = [];
-    for (const source of sources) {
-      try {
-        return await source(request, folder);
-      } catch (error) {
-        failures.push(messageOf(error));
-        progress.say(messageOf(error));
-        for (const name of namesIn(folder)) await Deno.remove(join(folder, name), { recursive: true });
-      }
+    const failure = await fetchBuild({ environment, version, build, progress }, folder);
+    if (failure === null) return;
+    const without = build === "cpu"
+      ? failure
+      : await fetchBuild({ environment, version, build: "cpu", progress }, folder);
+    if (without !== null) {
+      throw new Error(
+        `Cannot get libtorch ${version}. ${without}. Connect this machine to the network, or set LIBTORCH to a ` +
+          "folder with libtorch, or LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch",
+      );
     }
-    throw new Error(
-      `Cannot get libtorch ${request.version}. ${
-        failures.join(". ")
-      }. Connect this machine to the network, or set ` +
-        `LIBTORCH to a folder with libtorch, or LIBTORCH_USE_PYTORCH=1 to use an installed PyTorch`,
-    );
+    const note =
+      `libtorch ${version} for CUDA (${build}) could not be fetched: ${failure}. Remove ${entry} ` +
+      "to try again";
+    await Deno.writeTextFile(join(folder, CUDA_MISSING), note);
   };
   await makeFolder(entry, fill, () => progress.say(`Waiting for another set-up that fetches ${entry}`));
   return entry;

@@ -5,9 +5,10 @@
  */
 
 import { dirname, join } from "node:path";
-import { cacheFolder, type Environment, exists, isOn, namesIn, run, wantsCuda } from "./environment.ts";
+import { wantedBuild } from "./driver.ts";
+import { cacheFolder, type Environment, exists, isOn, namesIn, run } from "./environment.ts";
 import { isWhole } from "./folder.ts";
-import { checkVersion, parseVersion, PINNED_VERSION } from "./version.ts";
+import { checkVersion, parseCuda, parseVersion, PINNED_VERSION } from "./version.ts";
 
 /** A libtorch that can be built against. */
 export interface Libtorch {
@@ -21,6 +22,12 @@ export interface Libtorch {
   readonly flavour: "cpu" | "cuda";
   /** Folders of NVIDIA's wheels beside it, each with `lib` or `include`. */
   readonly nvidia: readonly string[];
+  /** The version of CUDA that it was built with, for example `13.0`; `null` for the CPU, or if it does not tell. */
+  readonly cuda: string | null;
+  /** The version of NCCL that it was built with, for example `2.29.7`; `null` if it does not tell. */
+  readonly nccl: string | null;
+  /** Why there is none for CUDA although there is a driver; else `null`. */
+  readonly cudaMissing: string | null;
   /** Changes when another libtorch is put in the same place. */
   readonly identity: string;
 }
@@ -32,15 +39,31 @@ const VERSION_FILES = [
   "include/torch/csrc/api/include/torch/version.h",
 ];
 
+function versionTexts(folder: string): string[] {
+  return VERSION_FILES.map((name) => join(folder, name)).filter(exists).map((path) =>
+    Deno.readTextFileSync(path)
+  );
+}
+
 /** The version of the libtorch in `folder`. Throws if no file there tells. */
 export function versionOf(folder: string): string {
-  for (const path of VERSION_FILES.map((name) => join(folder, name)).filter(exists)) {
-    const version = parseVersion(Deno.readTextFileSync(path));
+  for (const text of versionTexts(folder)) {
+    const version = parseVersion(text);
     if (version !== null) return version;
   }
   throw new Error(
     `Cannot tell the version of libtorch in ${folder}: none of ${VERSION_FILES.join(", ")} has it`,
   );
+}
+
+/** The version of NCCL that the wheel of torch in `site` asks for. */
+function ncclOf(site: string): string | null {
+  const paths = namesIn(site).filter((name) => /^torch-[^/]+\.dist-info$/.test(name))
+    .map((name) => join(site, name, "METADATA")).filter(exists);
+  const [, version] = /^Requires-Dist: nvidia-nccl-cu\d+\s*\(?==([\d.]+)/m.exec(
+    paths.map((path) => Deno.readTextFileSync(path)).join("\n"),
+  ) ?? [];
+  return version ?? null;
 }
 
 /**
@@ -70,6 +93,9 @@ export function inspectLibtorch(
     version,
     flavour: exists(join(folder, "lib", "libtorch_cuda.so")) ? "cuda" : "cpu",
     nvidia,
+    cuda: versionTexts(folder).map(parseCuda).find((found) => found !== null) ?? null,
+    nccl: ncclOf(dirname(folder)),
+    cudaMissing: null,
     identity: `${version} ${library} ${size} ${mtime?.getTime()}`,
   };
 }
@@ -116,16 +142,21 @@ export function wantedVersion(environment: Environment): string {
 }
 
 /** The folder in the cache for the libtorch that this machine wants, be it there or not. */
-export function cacheEntry(environment: Environment): string {
-  const machine = wantsCuda(environment) ? "gpu" : "cpu";
-  return join(cacheFolder(environment), "libtorch", `${wantedVersion(environment)}-${machine}`);
+export async function cacheEntry(environment: Environment): Promise<string> {
+  const { build } = await wantedBuild(environment);
+  return join(cacheFolder(environment), "libtorch", `${wantedVersion(environment)}-${build}`);
 }
 
+/** The file of a cache entry that says why it holds a libtorch for the CPU instead of one for CUDA. */
+export const CUDA_MISSING = "cuda_missing.txt";
+
 /** Describes what a set-up has put into the cache at `entry`. */
-export function inspectCache(entry: string, environment: Environment): Libtorch {
+export async function inspectCache(entry: string, environment: Environment): Promise<Libtorch> {
   // The archive calls its folder libtorch, the wheel torch.
   const folder = ["libtorch", "torch"].map((name) => join(entry, name)).find(exists) ?? entry;
-  return inspectLibtorch(folder, `the cache`, environment);
+  const found = inspectLibtorch(folder, "the cache", environment), note = join(entry, CUDA_MISSING);
+  const { cudaMissing } = await wantedBuild(environment);
+  return { ...found, cudaMissing: cudaMissing ?? (exists(note) ? Deno.readTextFileSync(note) : null) };
 }
 
 /**
@@ -139,6 +170,6 @@ export async function findLibtorch(environment: Environment): Promise<Libtorch |
     return inspectLibtorch(Deno.realPathSync(folder), "LIBTORCH", environment);
   }
   if (isOn(environment.get("LIBTORCH_USE_PYTORCH"))) return await installedPytorch(environment);
-  const entry = cacheEntry(environment);
-  return isWhole(entry) ? inspectCache(entry, environment) : null;
+  const entry = await cacheEntry(environment);
+  return isWhole(entry) ? await inspectCache(entry, environment) : null;
 }

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { cudaHeaders, sharedLibraries } from "./cuda.ts";
+import { type CudaHeaders, cudaHeaders, headerMismatch, sharedLibraries, toolkitLibraries } from "./cuda.ts";
 import { type Environment, exists, namesIn } from "./environment.ts";
 import type { Libtorch } from "./libtorch.ts";
 import type { NativeManifest } from "./manifest.ts";
@@ -43,11 +43,12 @@ export async function hashOf(...parts: unknown[]): Promise<string> {
 function whyNoCuda(
   libtorch: Libtorch,
   sources: readonly string[],
-  missing: readonly string[],
+  headers: CudaHeaders,
 ): string | null {
-  if (libtorch.flavour === "cpu") return `libtorch from ${libtorch.source} is built for the CPU only`;
+  const { source, flavour, cudaMissing } = libtorch, { missing } = headers;
+  if (flavour === "cpu") return cudaMissing ?? `libtorch from ${source} is built for the CPU only`;
   if (sources.length === 0) return "this version has no sources for it";
-  if (missing.length === 0) return null;
+  if (missing.length === 0) return headerMismatch(headers, libtorch);
   return `headers of CUDA are missing (${
     missing.join(", ")
   }): name a CUDA toolkit with NCCL in CUDA_HOME, or use ` +
@@ -75,10 +76,11 @@ export async function planBuild(
   }
   const cuda = sources.filter((name) => name.startsWith("cuda"));
   const headers = cudaHeaders(libtorch.nvidia, environment);
-  const cudaMissing = whyNoCuda(libtorch, cuda, headers.missing);
+  const cudaMissing = whyNoCuda(libtorch, cuda, headers);
   const torch = join(libtorch.folder, "include");
   const includes = [torch, join(torch, "torch/csrc/api/include"), ...(cudaMissing ? [] : headers.includes)];
-  const libraries = [libtorch.folder, ...libtorch.nvidia].map((folder) => join(folder, "lib")).filter(exists);
+  const wheels = [libtorch.folder, ...libtorch.nvidia].map((folder) => join(folder, "lib")).filter(exists);
+  const libraries = libtorch.flavour === "cuda" ? [...wheels, ...toolkitLibraries(environment)] : wheels;
   // The compiler's version is left out: what is built stays good, even where there is no compiler any more.
   const compiler = environment.get("CXX") ?? "";
   return {
@@ -91,12 +93,17 @@ export async function planBuild(
     libraries,
     runPaths: libraries,
     texts,
-    key: await hashOf(libtorch.identity, includes, libraries, compiler, [...texts]),
+    key: await hashOf(libtorch.identity, includes, headers.versions, libraries, compiler, [...texts]),
   };
 }
 
+/** The file in the folder of a build that says why its library for CUDA could not be built. */
+export const CUDA_FAILURE = "cuda_failure.txt";
+
 /** The manifest of a plan that is built in the folder `build`. */
-export function manifestOf({ libtorch, key, cudaMissing }: BuildPlan, build: string): NativeManifest {
+export function manifestOf(plan: BuildPlan, build: string): NativeManifest {
+  const { libtorch, libraries, key } = plan, failure = join(build, key, CUDA_FAILURE);
+  const cudaMissing = plan.cudaMissing ?? (exists(failure) ? Deno.readTextFileSync(failure) : null);
   return {
     shim: join(build, key, "libstec.so"),
     cudaShim: cudaMissing === null ? join(build, key, "libstec_cuda.so") : null,
@@ -106,6 +113,6 @@ export function manifestOf({ libtorch, key, cudaMissing }: BuildPlan, build: str
     version: libtorch.version,
     flavour: libtorch.flavour,
     // A CUDA build's CPU library needs these two, and looks for them only where pip would have put them.
-    preload: sharedLibraries(libtorch.nvidia.map((folder) => join(folder, "lib")), ["libcudart", "libcupti"]),
+    preload: sharedLibraries(libraries.slice(1), ["libcudart", "libcupti"], libtorch.cuda),
   };
 }

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { type Environment, exists, REPOSITORY } from "./environment.ts";
+import { type Environment, exists, REPOSITORY, wantsCuda } from "./environment.ts";
 import { isWhole } from "./folder.ts";
 import { findLibtorch, inspectCache, type Libtorch } from "./libtorch.ts";
 import {
@@ -36,7 +36,7 @@ export async function getLibtorch(environment: Environment, progress: Progress):
   if (found !== null) return found;
   // Loaded only where it is needed: the set-up runs before every training, mostly with nothing to do.
   const { fetchLibtorch } = await import("./fetch.ts");
-  return inspectCache(await fetchLibtorch(environment, progress), environment);
+  return await inspectCache(await fetchLibtorch(environment, progress), environment);
 }
 
 function serialized(plan: BuildPlan, build: string): string {
@@ -76,10 +76,11 @@ export async function setUp(
     writeFully(file, new TextEncoder().encode(serialized(plan, folder)));
   });
   if (folder === own && exists(manifestPath(other))) await Deno.remove(manifestPath(other));
-  if (libtorch.flavour === "cuda" && plan.cudaMissing) {
-    progress.say(`CUDA is not available: ${plan.cudaMissing}`);
+  const manifest = manifestOf(plan, folder);
+  if (wantsCuda(environment) && manifest.cudaMissing !== null) {
+    progress.say(`CUDA is not available: ${manifest.cudaMissing}`);
   }
-  return manifestOf(plan, folder);
+  return manifest;
 }
 
 /** One line about a set-up that is done. */

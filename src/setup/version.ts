@@ -23,6 +23,12 @@ export function parseVersion(text: string): string | null {
   return (python ?? header ?? plain)?.[1] ?? null;
 }
 
+/** Finds the version of CUDA, such as `13.0`, in the same files. `null` where there is none. */
+export function parseCuda(text: string): string | null {
+  const [, major, minor] = /\+cu(\d+)(\d)\b/.exec(text) ?? /^cuda\b[^=]*=\s*'(\d+)\.(\d+)/m.exec(text) ?? [];
+  return major === undefined ? null : `${major}.${minor}`;
+}
+
 function minor(version: string): number {
   const [major, second] = version.split(".").map(Number);
   return major * 1000 + second;

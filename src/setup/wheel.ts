@@ -8,12 +8,12 @@ const NOT_NEEDED = /python|_test|custom_ops|backend_with_compiler|libshm/;
 const NEEDS_GPU = /cuda|nvrtc|nvshmem|libtorch\.so/;
 
 /**
- * Whether to unpack a member of the wheel of torch: libraries, headers, the version and licences, but neither Python's
+ * Whether to unpack a member of the wheel of torch: libraries, headers, versions and licences, but neither Python's
  * part nor tests, and without `gpu` nothing of what needs CUDA.
  */
 export function isLibtorch(name: string, gpu: boolean): boolean {
   if (name === "torch/version.py" || name.startsWith("torch/include/")) return true;
-  if (/^torch-[^/]+\.dist-info\/licenses\//.test(name)) return true;
+  if (/^torch-[^/]+\.dist-info\/(licenses\/|METADATA$)/.test(name)) return true;
   if (!/^torch\/lib\/lib[^/]*\.so(\.\d+)*$/.test(name)) return false;
   return !NOT_NEEDED.test(name) && (gpu || !NEEDS_GPU.test(name));
 }
@@ -26,7 +26,10 @@ export function isNvidia(name: string): boolean {
 /** The parts of CUDA that libtorch's CPU library is linked to. */
 const FOR_CPU = /cuda-runtime|cuda-cupti/;
 
-/** What CUDA 13's headers include and PyTorch does not ask for, for it compiles nothing. */
+/**
+ * The extras with what CUDA 13's headers include and PyTorch does not ask for, since it compiles nothing. In CUDA 12's
+ * wheels these headers come with the compiler and with cccl.
+ */
 const HEADERS = "cccl,crt";
 
 /**
@@ -35,6 +38,10 @@ const HEADERS = "cccl,crt";
  */
 export function nvidiaRequirements(metadata: string, gpu: boolean): string[] {
   const requirements: string[] = [];
+  const [, minor] = /^Requires-Dist: nvidia-cuda-runtime-cu12\s*\(?==(12\.\d+)/m.exec(metadata) ?? [];
+  if (gpu && minor !== undefined) {
+    requirements.push(...["nvcc", "cccl"].map((part) => `nvidia-cuda-${part}-cu12==${minor}.*`));
+  }
   for (const [, name, extras, version] of metadata.matchAll(REQUIREMENT)) {
     // PyTorch names the wheels one by one (CUDA 12), or as extras of cuda-toolkit (CUDA 13).
     if (name === "cuda-toolkit") {

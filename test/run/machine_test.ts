@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../src/errors.ts";
-import { allowTf32, machineMetrics, resolveDevice, resolvePrecision } from "../../src/run/machine.ts";
+import {
+  allowTf32,
+  machineMetrics,
+  notesOnDevice,
+  resolveDevice,
+  resolvePrecision,
+} from "../../src/run/machine.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { cudaDeviceCount, gpuNumber } from "../../src/torch/cuda.ts";
 
@@ -35,4 +41,30 @@ Deno.test("machine: the log shows what the gradient scaler does", () => {
 
 Deno.test("machine: GPUs have numbers", () => {
   assert.deepEqual(["cuda", "cuda:0", "cuda:12", "cpu", "cuda:x"].map(gpuNumber), [0, 0, 12, null, null]);
+});
+
+Deno.test("machine: a driver without a usable GPU and GPUs that stay idle are said in one sentence", () => {
+  const choice = {
+    gpus: "auto",
+    device: "cpu",
+    found: 0,
+    driver: true,
+    missing: null,
+    shared: false,
+  } as const;
+  assert.deepEqual(notesOnDevice(choice), [
+    "Training on the CPU: NVIDIA's driver is installed, but no GPU can be used " +
+    "(libtorch finds none that works with this driver)",
+  ]);
+  assert.match(notesOnDevice({ ...choice, missing: "no headers" })[0], /\(no headers\)$/);
+  const gpu = { ...choice, device: "cuda:0", found: 8 };
+  assert.deepEqual(notesOnDevice(gpu), ["Using 1 of 8 GPUs; --gpus 8 trains on all of them"]);
+  const silent = [
+    { ...choice, driver: false },
+    { ...choice, gpus: 0 },
+    { ...gpu, found: 1 },
+    { ...gpu, shared: true },
+    { ...gpu, gpus: 1 },
+  ];
+  for (const each of silent) assert.deepEqual(notesOnDevice(each), []);
 });

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { archiveBuilds, download } from "../../src/setup/fetch.ts";
-import { listedProgress, withFolder } from "./fakes.ts";
+import { buildFor, driverOf } from "../../src/setup/driver.ts";
+import { checkSha256, download, torchRequirement } from "../../src/setup/fetch.ts";
+import { listedProgress, withFolder, writeFiles } from "./fakes.ts";
 
 /** Serves `respond` on the loopback while `body` runs. */
 async function withServer(respond: Deno.ServeHandler, body: (url: string) => Promise<void>): Promise<void> {
@@ -38,9 +39,36 @@ Deno.test("fetch: says what kept a file from coming whole", () =>
     await assert.rejects(() => download(url, path, listedProgress()), /Cannot download http.*refused/);
   }));
 
-Deno.test("fetch: the archive fits the driver", () => {
-  assert.deepEqual(archiveBuilds(false, ""), ["cpu"]);
-  assert.deepEqual(archiveBuilds(true, "580.65.06\n580.65.06\n"), ["cu130", "cu126"]);
-  assert.deepEqual(archiveBuilds(true, "570.86.15\n"), ["cu126"]);
-  assert.deepEqual(archiveBuilds(true, ""), ["cu130", "cu126"]);
+Deno.test("fetch: the build fits the driver", () => {
+  const builds = [null, 610, 580, 579, 525].map((driver) => buildFor(driver).build);
+  assert.deepEqual(builds, ["cu130", "cu130", "cu130", "cu126", "cu126"]);
+  assert.deepEqual(buildFor(470), {
+    build: "cpu",
+    cudaMissing: "NVIDIA's driver 470 is too old: CUDA 12 needs version 525",
+  });
+  assert.deepEqual(torchRequirement("2.13.0", "cpu"), ["torch==2.13.0"]);
+  assert.deepEqual(torchRequirement("2.13.0", "cu126").slice(0, 2), [
+    "torch==2.13.0+cu126",
+    "--extra-index-url",
+  ]);
 });
+
+Deno.test("fetch: the driver's version is in the name of its library", () =>
+  withFolder((folder) => {
+    const link = join(folder, "libcuda.so.1");
+    assert.equal(driverOf([link]), null);
+    writeFiles(folder, { "libcuda.so.570.86.15": "", "plain/libcuda.so.1": "" });
+    Deno.symlinkSync("libcuda.so.570.86.15", link);
+    assert.equal(driverOf([join(folder, "none"), link]), 570);
+    assert.equal(driverOf([join(folder, "plain/libcuda.so.1")]), null);
+  }));
+
+Deno.test("fetch: a file with another SHA-256 is refused", () =>
+  withFolder(async (folder) => {
+    writeFiles(folder, { file: "abc" });
+    const abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    await checkSha256(join(folder, "file"), abc, "https://host.test/file");
+    await assert.rejects(() => checkSha256(join(folder, "file"), "0".repeat(64), "https://host.test/file"), {
+      message: `Cannot use https://host.test/file: its SHA-256 is ${abc}, it should be ${"0".repeat(64)}`,
+    });
+  }));

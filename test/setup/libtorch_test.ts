@@ -13,7 +13,7 @@ function writePython(folder: string, name: string, torch: string[], nvidia: stri
 
 Deno.test("libtorch: LIBTORCH comes before PyTorch, PyTorch before the cache", () =>
   withFolder(async (folder) => {
-    const entry = cacheEntry(environmentOf({ STEC_CACHE: join(folder, "cache"), STEC_CUDA: "0" }));
+    const entry = await cacheEntry(environmentOf({ STEC_CACHE: join(folder, "cache"), STEC_CUDA: "0" }));
     writeFiles(join(folder, "given"), libtorchFiles("2.11.0"));
     writeFiles(join(folder, "site/torch"), libtorchFiles("2.12.0"));
     const variables: Record<string, string> = {

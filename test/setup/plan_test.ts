@@ -84,3 +84,38 @@ Deno.test("plan: the library for CUDA needs a CUDA build and its headers, and it
       ["libcudart.so.13", "libcupti.so.13"].map((name) => join(folder, "site/nvidia/cu13/lib", name)),
     );
   }));
+
+Deno.test("plan: headers of CUDA and NCCL of another version than libtorch's are refused", () =>
+  withFolder(async (folder) => {
+    writeFiles(folder, SOURCES);
+    writeFiles(join(folder, "site/torch"), {
+      ...libtorchFiles(),
+      "version.py": "__version__ = '2.13.0+cu130'\n",
+      "lib/libtorch_cuda.so": "",
+    });
+    const headers = Object.fromEntries(CUDA_HEADERS.map((name) => [`site/nvidia/cu13/include/${name}`, ""]));
+    const missing = async (cudart: number, nccl: string) => {
+      const [major, minor] = nccl.split(".");
+      writeFiles(folder, {
+        ...headers,
+        "site/nvidia/cu13/include/cuda_runtime_api.h": `#define CUDART_VERSION  ${cudart}\n`,
+        "site/nvidia/cu13/include/nccl.h":
+          `#define NCCL_MAJOR ${major}\n#define NCCL_MINOR ${minor}\n#define NCCL_PATCH 1\n`,
+      });
+      return (await plan(folder)).cudaMissing;
+    };
+    assert.equal(await missing(13000, "2.18"), null, "libtorch does not say with which NCCL it was built");
+    writeFiles(folder, {
+      "site/torch-2.13.0.dist-info/METADATA":
+        'Requires-Dist: nvidia-nccl-cu13==2.29.7; platform_system == "Linux"\n',
+    });
+    assert.equal(
+      await missing(13000, "2.18"),
+      "the header of NCCL is of version 2.18.1, libtorch was built with 2.29.7",
+    );
+    assert.equal(
+      await missing(12060, "2.29"),
+      "the header of CUDA is of version 12.6, libtorch was built with 13.0",
+    );
+    assert.equal(await missing(13020, "2.29"), null);
+  }));

@@ -132,7 +132,7 @@ Deno.test("setup: two at a time, from a wheel, fetch and compile once", () =>
     assert.equal(Deno.readTextFileSync(join(folder, "calls")), "begin\nend\n");
     assert.equal(namesIn(join(repository, "build/objects")).length, 2);
     const entry = join(folder, "cache/libtorch/2.13.0-cpu");
-    assert.deepEqual(namesIn(entry), [".complete", "torch"]);
+    assert.deepEqual(namesIn(entry), [".complete", "torch", "torch-2.13.0.dist-info"]);
     assert.deepEqual(namesIn(join(entry, "torch")), ["include", "lib", "version.py"]);
     assert.equal(answerOf(readManifest(environmentOf(variables), repository)), 42);
   }));
@@ -192,4 +192,46 @@ Deno.test("setup: what is missing is said in a sentence, with status 1 and no st
     assert.doesNotMatch(noCompiler + nothing, /\n\s+at /);
     assert.match(await failure({ PATH: "", STEC_DEBUG: "1" }), /\n\s+at /);
     assert.deepEqual(namesIn(join(STEC_CACHE, "libtorch")), [".2.13.0-cpu.lock"]);
+  }));
+
+Deno.test("setup: a library for CUDA that cannot be built leaves the CPU's usable, with the reason", () =>
+  withFolder(async (folder) => {
+    const repository = join(folder, "repository");
+    writeRepository(repository);
+    writeFiles(repository, { "native/cuda.cpp": "int broken = nothing;\n" });
+    writeFiles(join(folder, "libtorch"), { ...await linkableLibtorchFiles(), "lib/libtorch_cuda.so": "" });
+    const headers = ["crt/host_defines.h", "nv/target", "cublas_v2.h", "cublasLt.h", "cusolverDn.h"];
+    for (const name of [...headers, "cuda_runtime_api.h", "cusparse.h", "nccl.h"]) {
+      writeFiles(folder, { [`toolkit/include/${name}`]: "" });
+    }
+    const environment = environmentOf({
+      LIBTORCH: join(folder, "libtorch"),
+      STEC_CACHE: join(folder, "cache"),
+      CUDA_HOME: join(folder, "toolkit"),
+      STEC_CUDA: "1",
+    });
+    const progress = listedProgress(), manifest = await setUp(environment, progress, repository);
+    assert.equal(answerOf(manifest), 42);
+    assert.equal(manifest.cudaShim, null);
+    assert.equal(manifest.cudaMissing, "Cannot compile cuda.cpp");
+    assert.equal(progress.lines.at(-1), "CUDA is not available: Cannot compile cuda.cpp");
+    const idle = listedProgress();
+    assert.deepEqual(await setUp(environment, idle, repository), manifest);
+    assert.deepEqual(idle.lines, []);
+  }));
+
+Deno.test("setup: where libtorch for CUDA cannot be had, one for the CPU is fetched and says why", () =>
+  withFolder(async (folder) => {
+    const repository = join(folder, "repository");
+    writeRepository(repository);
+    const PYTHON = writeFakePip(folder, torchWheel(await linkableLibtorchFiles()));
+    const variables = { PATH, PYTHON, STEC_CACHE: join(folder, "cache"), STEC_CUDA: "1" };
+    const { code, said } = await endOf(startSetup(repository, variables));
+    assert.equal(code, 0, said);
+    const { flavour, cudaMissing } = readManifest(environmentOf(variables), repository);
+    assert.equal(flavour, "cpu");
+    assert.match(
+      cudaMissing ?? "",
+      /^libtorch 2\.13\.0 for CUDA \(cu130\) could not be fetched: pip serves a build/,
+    );
   }));

@@ -6,6 +6,7 @@ Deno.test("wheel: libtorch is its libraries, headers and licences, not Python's 
     "torch/version.py",
     "torch/include/ATen/ATen.h",
     "torch-2.13.0+cpu.dist-info/licenses/LICENSE",
+    "torch-2.13.0+cpu.dist-info/METADATA",
     "torch/lib/libc10.so",
     "torch/lib/libtorch_cpu.so",
     "torch/lib/libgomp.so.1",
@@ -29,8 +30,8 @@ Deno.test("wheel: libtorch is its libraries, headers and licences, not Python's 
     "torch-2.13.0+cpu.dist-info/RECORD",
     "torchgen/include/x.h",
   ];
-  assert.deepEqual(members.filter((name) => isLibtorch(name, true)), members.slice(0, 13));
-  assert.deepEqual(members.filter((name) => isLibtorch(name, false)), members.slice(0, 7));
+  assert.deepEqual(members.filter((name) => isLibtorch(name, true)), members.slice(0, 14));
+  assert.deepEqual(members.filter((name) => isLibtorch(name, false)), members.slice(0, 8));
 });
 
 Deno.test("wheel: of NVIDIA's wheels, shared libraries and headers are unpacked", () => {
@@ -72,6 +73,11 @@ Deno.test("wheel: NVIDIA's requirements are found one by one", () => {
     'Requires-Dist: nvidia-nccl-cu12==2.27.3; platform_system == "Linux"\n';
   const forCpu = ["nvidia-cuda-runtime-cu12==12.6.77", "nvidia-cuda-cupti-cu12==12.6.80"];
   assert.deepEqual(nvidiaRequirements(metadata, false), forCpu);
-  assert.deepEqual(nvidiaRequirements(metadata, true), [...forCpu, "nvidia-nccl-cu12==2.27.3"]);
+  const forCompiling = ["nvidia-cuda-nvcc-cu12==12.6.*", "nvidia-cuda-cccl-cu12==12.6.*"];
+  assert.deepEqual(nvidiaRequirements(metadata, true), [
+    ...forCompiling,
+    ...forCpu,
+    "nvidia-nccl-cu12==2.27.3",
+  ]);
   assert.deepEqual(nvidiaRequirements(OTHERS, true), []);
 });
