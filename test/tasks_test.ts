@@ -40,6 +40,7 @@ for (const task of ["setup", "doctor", "check", "compile"] as const) {
 }
 
 Deno.test("tasks: a finished setup says so in one line, nothing with --quiet", async () => {
+  await run("setup", []);
   const { code, out, err } = await run("setup", []);
   assert.deepEqual([code, out], [0, ""]);
   assert.match(err, /^Ready: libtorch \d+\.\d+\.\d+ \((cpu|cuda)\) from .*\n$/);
