@@ -14,3 +14,16 @@ export class UsageError extends Error {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/** Runs a body that collects notes, and tells those that it leaves in the list, before an error as well. */
+export async function tellingNotes<T>(
+  tell: (note: string) => void,
+  body: (notes: string[]) => T | Promise<T>,
+): Promise<T> {
+  const notes: string[] = [];
+  try {
+    return await body(notes);
+  } finally {
+    notes.forEach(tell);
+  }
+}

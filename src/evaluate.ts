@@ -9,6 +9,7 @@ import { readCheckpoint } from "./checkpoint/pytorch.ts";
 import type { EvalSettings } from "./config/settings.ts";
 import type { PlainBatch, PlainImages } from "./data/dataset.ts";
 import { openImages } from "./data/open.ts";
+import { tellingNotes } from "./errors.ts";
 import { buildModel } from "./run/build.ts";
 import { LAYOUT, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
@@ -76,15 +77,18 @@ export async function test(model: Stec, images: PlainImages, options: TestOption
  * @param note is told what the user should know
  */
 export async function evaluate(settings: EvalSettings, note: (text: string) => void): Promise<TestResult> {
+  return await tellingNotes(note, (notes) => evaluateOn(settings, notes));
+}
+
+async function evaluateOn(settings: EvalSettings, notes: string[]): Promise<TestResult> {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
-  await using images = await openImages(settings, "test");
+  await using images = await openImages(settings, "test", notes);
   using model = buildModel(settings, images.classes.length, settings.seed).to({
     device,
     memoryFormat: LAYOUT,
   });
   loadClassifier(model, settings.ckpt_path);
   const result = await test(model, images, { device, precision, batchSize: settings.batch_size });
-  images.notes.forEach(note);
   if (settings.results_path !== "") {
     writeJson(settings.results_path, "eval_flags.json", settings);
     writeJson(settings.results_path, "eval_results.json", {

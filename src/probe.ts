@@ -8,6 +8,7 @@
 import type { ProbeSettings } from "./config/settings.ts";
 import type { PlainImages } from "./data/dataset.ts";
 import { openImages } from "./data/open.ts";
+import { tellingNotes } from "./errors.ts";
 import { extractFeatures, type LabelledFeatures } from "./probe/features.ts";
 import { type LinearProbeResult, tunedLinearProbe } from "./probe/linear_probe.ts";
 import { nearestNeighbours } from "./probe/nearest_neighbours.ts";
@@ -42,12 +43,16 @@ export interface ProbeResult {
 /** Probes a checkpoint as the settings say. Writes its flags and results where they name a folder. */
 export async function probe(settings: ProbeSettings, listener: Progress): Promise<ProbeResult> {
   const progress = unrepeated(listener);
+  return await tellingNotes(progress.say, (notes) => probeOn(settings, progress, notes));
+}
+
+async function probeOn(settings: ProbeSettings, progress: Progress, notes: string[]): Promise<ProbeResult> {
   const { ckpt_path, results_path, seed } = settings;
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   const machine: Machine = { device, precision, batchSize: settings.batch_size };
   using model = loadModel(ckpt_path, device, settings.maxpool1);
-  await using train = await openImages(settings, "train");
-  await using test = await openImages(settings, "test");
+  await using train = await openImages(settings, "train", notes);
+  await using test = await openImages(settings, "test", notes);
   const classes = train.classes.length;
   const known = await featuresOf(train, model, machine, progress);
   const asked = await featuresOf(test, model, machine, progress);

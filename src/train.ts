@@ -5,6 +5,7 @@
  */
 
 import type { TrainSettings } from "./config/settings.ts";
+import { say } from "./config/terminal.ts";
 import type { BatchPlace, BatchSource, BatchSourceOptions, Prepared } from "./data/batches.ts";
 import { openImages, openSource } from "./data/open.ts";
 import { parallelize } from "./distributed/ddp.ts";
@@ -12,6 +13,7 @@ import type { Peers } from "./peers.ts";
 import { together } from "./distributed/together.ts";
 import type { World } from "./distributed/world.ts";
 import { test, type TestResult } from "./evaluate.ts";
+import { tellingNotes } from "./errors.ts";
 import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
 import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
@@ -55,10 +57,11 @@ export interface TrainOptions {
   readonly careful?: boolean;
 }
 
-/** What a process trains on, and with whom. */
+/** What a process trains on, with whom, and what it has to say. */
 interface Site {
   readonly device: string;
   readonly peers: Peers;
+  readonly notes: string[];
 }
 
 /**
@@ -71,7 +74,11 @@ export async function train(settings: TrainSettings, options: TrainOptions): Pro
   return await together(
     world,
     { timeout: settings.dist_timeout },
-    (peers) => trainOn({ device, peers }, settings, options),
+    (peers) =>
+      tellingNotes(
+        peers.rank === 0 ? say : () => {},
+        (notes) => trainOn({ device, peers, notes }, settings, options),
+      ),
   );
 }
 
@@ -199,7 +206,7 @@ async function yieldToSignals(): Promise<void> {
   yielded = performance.now();
 }
 
-function sourceOptions(settings: TrainSettings, { device, peers }: Site): BatchSourceOptions {
+function sourceOptions(settings: TrainSettings, { device, peers, notes }: Site): BatchSourceOptions {
   return {
     views: {
       size: settings.image_size,
@@ -214,6 +221,7 @@ function sourceOptions(settings: TrainSettings, { device, peers }: Site): BatchS
     device,
     rank: peers.rank,
     processes: peers.size,
+    notes,
   };
 }
 

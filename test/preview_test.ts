@@ -108,7 +108,7 @@ Deno.test("preview: image files of any size, with what cannot be decoded passed 
     count: 99,
   });
   const notes: string[] = [], { pairs } = await preview(settings, (note) => notes.push(note));
-  assert.ok(notes.some((note) => note.startsWith(`There is no test set in ${folder.path}`)));
+  assert.ok(notes.some((note) => note.startsWith(`No test set in ${folder.path}`)));
   assert.ok(notes.some((note) => /^Cannot decode .*text\.JPEG: .*; it is passed over$/.test(note)));
   assert.ok(pairs.length >= 5 && pairs.every(({ name }) => !name.includes("text")));
   assert.ok(new Set(pairs.map(({ width, height }) => `${width} x ${height}`)).size > 1);

@@ -161,7 +161,7 @@ Deno.test("folder: images of a class each train like ImageNet's, with everything
   assert.match(text, /: 1 that are no image files, the first is pears\/up\.$/m);
   assert.match(
     text,
-    /^Held out for validation is a tenth in 2 of 2 classes, which have fewer than 500 images\.$/m,
+    /^Holding out 10% of 2 of 2 classes for validation \(fewer than 500 images\)$/m,
   );
   assert.match(
     text,

@@ -63,6 +63,8 @@ export interface BatchSourceOptions {
   readonly rank: number;
   /** How many processes share each batch. */
   readonly processes: number;
+  /** Receives what the user should know, also where the source cannot be opened; left out: a new list. */
+  readonly notes?: string[];
 }
 
 /** The epoch that validation views are drawn in, which no run reaches. */
@@ -92,7 +94,7 @@ export class MemoryBatches implements BatchSource {
   readonly classes: number;
   readonly validationBatches: number = 2;
   readonly validationNote = "two batches of augmented training images, as in the reference";
-  readonly notes: string[] = [];
+  readonly notes: string[];
   readonly #pairs: DeviceImages | null;
   readonly #labelled: DeviceImages | null;
   readonly #options: BatchSourceOptions;
@@ -105,6 +107,7 @@ export class MemoryBatches implements BatchSource {
    */
   constructor(images: BatchImages, options: BatchSourceOptions, most: number = room(options.device)) {
     const { pairs, labelled, count } = images, { labels, classes = [] } = labelled ?? pairs ?? {};
+    this.notes = options.notes ?? [];
     const open = (dataset: ImageDataset) => {
       const { byteLength } = dataset.images, fits = byteLength <= most;
       if (fits) most -= byteLength;

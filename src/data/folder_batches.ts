@@ -48,7 +48,7 @@ export class FolderBatches implements BatchSource {
   readonly #stepsPerEpoch: number;
 
   /** Starts the workers. */
-  constructor({ train, validation, notes }: ImageFolders, options: FolderBatchesOptions) {
+  constructor({ train, validation }: ImageFolders, options: FolderBatchesOptions) {
     const { processes, batchSize, workers } = options, held = validation.paths.length;
     // Where fewer are held out than a batch has, they are one smaller batch.
     const heldBatch = Math.min(batchSize, Math.floor(held / processes));
@@ -56,8 +56,7 @@ export class FolderBatches implements BatchSource {
     this.classes = train.labels === undefined ? 0 : train.classes.length;
     this.validationBatches = heldBatch === 0 ? 0 : Math.floor(held / heldBatch / processes);
     this.validationNote = `${held} images that are held out, augmented, ${heldBatch} a batch`;
-    // What was found is the same for all processes, and said by the first; what cannot be decoded each says itself.
-    this.notes = options.rank === 0 ? [...notes] : [];
+    this.notes = options.notes ?? [];
     this.#stepsPerEpoch = Math.floor(this.count / batchSize / processes);
     this.#pool = new DecodePool(workers);
     const learnt = new Part(train, options, this.#pool, this.notes);

@@ -21,8 +21,8 @@ export interface FolderImagesOptions {
   readonly size: number;
   /** Files that are decoded at a time. */
   readonly workers: number;
-  /** What the user should know about the files. */
-  readonly notes: readonly string[];
+  /** What the user should know about the files, to which more is added. */
+  readonly notes: string[];
 }
 
 /** Files, in their order. Those that cannot be decoded are left out, and named in the notes. */
@@ -41,7 +41,7 @@ export class FolderImages implements PlainImages {
     this.name = name;
     this.count = files.paths.length;
     this.classes = files.labels === undefined ? [] : files.classes;
-    this.notes = [...notes];
+    this.notes = notes;
     this.#files = files;
     this.#size = size;
     this.#pool = new DecodePool(workers);

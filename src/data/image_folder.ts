@@ -4,6 +4,9 @@
  * @module
  */
 
+import { type FolderTree, readFolderTree } from "./folder_tree.ts";
+import { IMAGE_FORMATS } from "./image_format.ts";
+
 /** Image files and, where they are known, their classes. */
 export interface ImageFiles {
   /** The folder that the paths start from. */
@@ -18,101 +21,185 @@ export interface ImageFiles {
 
 /** A data set of image files in its three parts. */
 export interface ImageFolders {
-  /** What is learnt from. */
+  /** The images to learn from. */
   readonly train: ImageFiles;
-  /** Training images that are held out, to look at during training. */
+  /** The images to look at during training. */
   readonly validation: ImageFiles;
-  /** What is only tested on. */
+  /** The images that are only tested on. */
   readonly test: ImageFiles;
-  /** What the user should know about what was found, one sentence each. */
-  readonly notes: readonly string[];
 }
 
 /** Images of each class that are held out for validation, but never more than a tenth of them. */
 const HELD_OUT = 50;
-const IMAGE_NAME = /\.(jpe?g|png|webp|tiff?|gif)$/i;
+/** Names of folders that split a data set. */
+const TRAIN = "train", TEST = "test", VALIDATION = ["val", "valid", "validation"];
 
 /**
- * Lists ImageNet: `train/CLASS/*.JPEG` and `val/CLASS/*.JPEG`, where `val` is tested on. The first 50 training images of
- * each class, by name, are held out; a tenth, rounded up, where a class has fewer than 500.
+ * Lists ImageNet: `train/CLASS/*.JPEG` and `val/CLASS/*.JPEG`, where `val` is the test set. The first 50 training images
+ * of each class, by name, are held out; a tenth, rounded up, where a class has fewer than 500.
  *
+ * @param notes receives what the user should know, one sentence each, also where this fails
  * @throws {Error} one sentence, where a folder is missing, cannot be read, or holds nothing of use
  */
-export function listImageNet(dataDir: string): ImageFolders {
-  const notes: string[] = [];
-  const all = listClasses(`${dataDir}/train`, notes),
-    test = listClasses(`${dataDir}/val`, notes, all.classes);
-  return { ...holdOut(all, notes), test, notes };
+export function listImageNet(dataDir: string, notes: string[] = []): ImageFolders {
+  const [train, val] = [TRAIN, "val"].map((name) => {
+    const root = `${dataDir}/${name}`;
+    return { root, tree: readFolderTree(root, notes) };
+  });
+  const all = listClasses(train.root, train.tree, notes) ?? refuse(train.root, "class folder with a ");
+  const test = listTest(val.root, val.tree, all, notes) ?? refuse(val.root, "class folder with a ");
+  return { ...holdOut(all, notes), test };
 }
 
 /**
- * Lists a folder of images: each sub-folder is a class; without sub-folders there are no labels. There is no test set,
- * so the held-out images are tested on as well.
+ * Lists a folder of images: each sub-folder is a class, with the images in folders below it. Without sub-folders, or with
+ * one alone, there are no labels. `train` with `val`, `test` or both splits the data set; otherwise images are held out
+ * as for ImageNet, and tested on as well.
  *
+ * @param notes receives what the user should know, one sentence each, also where this fails
  * @throws {Error} one sentence, where the folder is missing, cannot be read, or holds no image
  */
-export function listImageFolder(dataDir: string): ImageFolders {
-  const notes: string[] = [];
-  const hasClasses = readFolder(dataDir).folders.some((folder) => !isLoop(dataDir, folder));
-  const all = hasClasses ? listClasses(dataDir, notes) : listUnlabelled(dataDir, notes);
-  const parts = holdOut(all, notes);
-  notes.push(
-    `There is no test set in ${dataDir}: tested is on the ${parts.validation.paths.length} held-out images.`,
-  );
-  return { ...parts, test: parts.validation, notes };
+export function listImageFolder(dataDir: string, notes: string[] = []): ImageFolders {
+  return recognize(dataDir, readFolderTree(dataDir, notes), notes);
 }
 
-/** The images of a folder whose sub-folders are classes; only `classes`, in their order, where those are given. */
-function listClasses(root: string, notes: string[], classes?: readonly string[]): ImageFiles {
-  const { files, folders, others } = readFolder(root);
-  const named = withoutLoops(root, folders, notes).sort();
-  if (files.length > 0) {
-    const [first] = files.sort();
-    notes.push(
-      `Left out in ${root}: ${files.length} images that are in no class folder, the first is ${first}.`,
-    );
+/** What {@linkcode listImageFolder} makes of a folder once it is read. */
+export function recognize(root: string, tree: FolderTree, notes: string[]): ImageFolders {
+  const splits = splitsOf(tree);
+  if (splits === null) return withoutTest(root, holdOut(listAny(root, tree, notes), notes), notes);
+  const { validation, test } = splits, names = [TRAIN, validation, test].filter((name) => name !== null);
+  notes.push(`Splits of the data set in ${root}: ${names.join(", ")}`);
+  const all = listAny(`${root}/${TRAIN}`, tree.folders.get(TRAIN)!, notes);
+  const list = (name: string | null) =>
+    name === null ? null : listTest(`${root}/${name}`, tree.folders.get(name)!, all, notes);
+  const [watched, tested] = [list(validation), list(test)];
+  // One split alone is the test set, as in ImageNet.
+  if (watched !== null && tested !== null) return { train: all, validation: watched, test: tested };
+  const parts = holdOut(all, notes), only = tested ?? watched;
+  return only === null ? withoutTest(root, parts, notes) : { ...parts, test: only };
+}
+
+/** The names of the folders that split a data set; null if its folders with images are something else. */
+function splitsOf(tree: FolderTree): { validation: string | null; test: string | null } | null {
+  const names = [...tree.folders].filter(([, folder]) => hasImages(folder)).map(([name]) => name);
+  const validation = names.find((name) => VALIDATION.includes(name)) ?? null;
+  const test = names.includes(TEST) ? TEST : null;
+  const splits = [TRAIN, validation, test].filter((name) => name !== null);
+  const isSplit = splits.length > 1 && splits.length === names.length && names.includes(TRAIN) &&
+    tree.images.length === 0;
+  return isSplit ? { validation, test } : null;
+}
+
+function hasImages({ images, folders }: FolderTree): boolean {
+  return images.length > 0 || [...folders.values()].some(hasImages);
+}
+
+function withoutTest(
+  root: string,
+  parts: Pick<ImageFolders, "train" | "validation">,
+  notes: string[],
+): ImageFolders {
+  notes.push(`No test set in ${root}; testing on the ${parts.validation.paths.length} validation images`);
+  return { ...parts, test: parts.validation };
+}
+
+/** The images of a folder, with classes if its sub-folders are. */
+function listAny(root: string, tree: FolderTree, notes: string[]): ImageFiles {
+  return listClasses(root, tree, notes) ?? refuse(root, "");
+}
+
+function refuse(root: string, what: string): never {
+  throw new Error(`Cannot read the images in ${root}: there is no ${what}${IMAGE_FORMATS}`);
+}
+
+/** The images of a folder whose sub-folders are classes; without labels if it has none or one; null without images. */
+function listClasses(root: string, tree: FolderTree, notes: string[]): ImageFiles | null {
+  const { images, folders } = tree, classes = classesOf(root, folders, notes);
+  if (classes.length < 2) {
+    const paths = pathsBelow(tree);
+    noteOthers(root, tree, notes);
+    if (classes.length === 1) {
+      notes.push(`Only one class folder in ${root}, ${classes[0]}: training without labels`);
+    }
+    return paths.length === 0 ? null : { root, paths, classes: [] };
   }
-  const stranger = named.find((folder) => classes?.includes(folder) === false);
+  noteOutside(root, images, notes);
+  return listLabelled(root, tree, classes, classes, notes);
+}
+
+/** The images of a folder with the classes of the training images; null if those have labels and these have not. */
+function listTest(root: string, tree: FolderTree, train: ImageFiles, notes: string[]): ImageFiles | null {
+  if (train.labels === undefined) {
+    noteOthers(root, tree, notes);
+    const paths = pathsBelow(tree);
+    return paths.length === 0 ? null : { root, paths, classes: [] };
+  }
+  const folders = classesOf(root, tree.folders, notes);
+  const stranger = folders.find((folder) => !train.classes.includes(folder));
   if (stranger !== undefined) {
     throw new Error(
       `Cannot read the images in ${root}: there is no class ${stranger} among the training images`,
     );
   }
-  classes ??= named;
-  const paths: string[] = [], labels: number[] = [], ignored = [...others];
-  for (const folder of named) {
-    const content = readFolder(`${root}/${folder}`), images = content.files.sort();
-    if (images.length === 0) notes.push(`There are no images in the class folder ${root}/${folder}.`);
+  noteOutside(root, tree.images, notes);
+  return folders.length === 0 ? null : listLabelled(root, tree, folders, train.classes, notes);
+}
+
+function listLabelled(
+  root: string,
+  tree: FolderTree,
+  folders: readonly string[],
+  classes: readonly string[],
+  notes: string[],
+): ImageFiles {
+  const paths: string[] = [], labels: number[] = [];
+  for (const folder of folders) {
     const label = classes.indexOf(folder);
-    for (const image of images) {
-      paths.push(`${folder}/${image}`);
+    for (const path of pathsBelow(tree.folders.get(folder)!)) {
+      paths.push(`${folder}/${path}`);
       labels.push(label);
     }
-    ignored.push(...[...content.others, ...content.folders].map((name) => `${folder}/${name}`));
   }
-  if (paths.length === 0) {
-    throw new Error(
-      `Cannot read the images in ${root}: there is no class folder with a JPEG, PNG, WebP, TIFF or GIF`,
-    );
-  }
-  noteIgnored(root, ignored, notes);
+  noteOthers(root, tree, notes);
   return { root, paths, labels: Int32Array.from(labels), classes };
 }
 
-/** The images of a folder without classes. */
-function listUnlabelled(root: string, notes: string[]): ImageFiles {
-  const { files, folders, others } = readFolder(root);
-  withoutLoops(root, folders, notes);
-  if (files.length === 0) {
-    throw new Error(`Cannot read the images in ${root}: there is no JPEG, PNG, WebP, TIFF or GIF`);
-  }
-  noteIgnored(root, others, notes);
-  return { root, paths: files.sort(), classes: [] };
+/** The folders with images. */
+function classesOf(root: string, folders: ReadonlyMap<string, FolderTree>, notes: string[]): string[] {
+  return [...folders].filter(([name, folder]) => {
+    const isClass = hasImages(folder);
+    if (!isClass) notes.push(`No images in the folder ${root}/${name}: it is not a class`);
+    return isClass;
+  }).map(([name]) => name);
 }
 
-function noteIgnored(root: string, ignored: readonly string[], notes: string[]): void {
-  if (ignored.length === 0) return;
-  notes.push(`Left out in ${root}: ${ignored.length} that are no image files, the first is ${ignored[0]}.`);
+/** The images of a folder and of those below, folder by folder, as torchvision's `ImageFolder` lists them. */
+function pathsBelow(tree: FolderTree): string[] {
+  return foldersBelow("", tree).sort(([a], [b]) => a < b ? -1 : 1)
+    .flatMap(([prefix, { images }]) => images.map((image) => `${prefix}${image}`));
+}
+
+/** A folder and those below, by what their paths begin with. */
+function foldersBelow(prefix: string, tree: FolderTree): [string, FolderTree][] {
+  const below = [...tree.folders].flatMap(([name, folder]) => foldersBelow(`${prefix}${name}/`, folder));
+  return [[prefix, tree], ...below];
+}
+
+function noteOutside(root: string, images: readonly string[], notes: string[]): void {
+  if (images.length === 0) return;
+  const count = `${images.length} ${images.length === 1 ? "image" : "images"}`;
+  notes.push(`Left out in ${root}: ${count} outside the class folders, the first is ${images[0]}`);
+}
+
+function noteOthers(root: string, tree: FolderTree, notes: string[]): void {
+  const others = foldersBelow("", tree).flatMap(([prefix, { others }]) =>
+    others.map((name) => prefix + name)
+  );
+  if (others.length === 0) return;
+  const count = others.length === 1
+    ? "1 file that is not an image"
+    : `${others.length} files that are not images`;
+  notes.push(`Left out in ${root}: ${count}, the first is ${others[0]}`);
 }
 
 /** Splits off the images that are held out. */
@@ -133,8 +220,8 @@ function holdOut(all: ImageFiles, notes: string[]): Pick<ImageFolders, "train" |
     const fewer = `fewer than ${10 * HELD_OUT} images`;
     notes.push(
       all.labels === undefined
-        ? `Held out for validation is a tenth, for there are ${fewer}.`
-        : `Held out for validation is a tenth in ${small} of ${sizes.size} classes, which have ${fewer}.`,
+        ? `Holding out 10% of the images for validation (${fewer})`
+        : `Holding out 10% of ${small} of ${sizes.size} classes for validation (${fewer})`,
     );
   }
   return { train: pick(all, kept), validation: pick(all, held) };
@@ -148,52 +235,4 @@ function pick({ root, paths, labels, classes }: ImageFiles, indices: readonly nu
     labels: labels && Int32Array.from(indices, (i) => labels[i]),
     classes,
   };
-}
-
-/** What is in a folder, links followed. Links that lead nowhere or in a circle are among the others. */
-function readFolder(path: string): { files: string[]; folders: string[]; others: string[] } {
-  const files: string[] = [], folders: string[] = [], others: string[] = [];
-  try {
-    for (const entry of Deno.readDirSync(path)) {
-      const { isFile, isDirectory } = entry.isSymlink ? followLink(`${path}/${entry.name}`) : entry;
-      const list = isDirectory ? folders : isFile && IMAGE_NAME.test(entry.name) ? files : others;
-      list.push(entry.name);
-    }
-  } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound
-      ? "there is no such folder"
-      : error instanceof Deno.errors.NotADirectory
-      ? "it is no folder"
-      : error instanceof Deno.errors.PermissionDenied
-      ? "there is no permission to read it"
-      : String(error);
-    throw new Error(`Cannot read the images in ${path}: ${reason}`, { cause: error });
-  }
-  return { files, folders, others };
-}
-
-/** What a link leads to; nothing where it leads nowhere or in a circle. */
-function followLink(path: string): Pick<Deno.FileInfo, "isFile" | "isDirectory"> {
-  try {
-    return Deno.statSync(path);
-  } catch {
-    return { isFile: false, isDirectory: false };
-  }
-}
-
-/** The folders but for links back to one that they lie in, of which the notes tell. */
-function withoutLoops(root: string, folders: readonly string[], notes: string[]): string[] {
-  return folders.filter((folder) => {
-    const loops = isLoop(root, folder);
-    if (loops) {
-      const target = Deno.realPathSync(`${root}/${folder}`);
-      notes.push(`Left out is the folder ${root}/${folder}: it is a link back to ${target}.`);
-    }
-    return !loops;
-  });
-}
-
-/** Whether a folder is a link back to one that it lies in. */
-function isLoop(root: string, folder: string): boolean {
-  return `${Deno.realPathSync(root)}/`.startsWith(`${Deno.realPathSync(`${root}/${folder}`)}/`);
 }

@@ -33,17 +33,20 @@ async function readDataset({ dataset, data_dir }: DataSettings, split: Split): P
   }
 }
 
-/** Opens one split of a data set to test on, or to look at without augmentation. */
-export async function openImages(settings: DataSettings, split: Split): Promise<PlainImages> {
+/**
+ * Opens one split of a data set to test on, or to look at without augmentation.
+ *
+ * @param notes receives what the user should know, also where this fails; it becomes the images' own list
+ */
+export async function openImages(
+  settings: DataSettings,
+  split: Split,
+  notes: string[] = [],
+): Promise<PlainImages> {
   const inMemory = await readDataset(settings, split);
   if (inMemory !== null) return plainImages(inMemory);
-  const folders = listFolders(settings), { dataset, image_size, num_workers } = settings;
-  return new FolderImages(folders[split], {
-    name: dataset,
-    size: image_size,
-    workers: num_workers,
-    notes: folders.notes,
-  });
+  const { dataset, image_size, num_workers } = settings, files = listFolders(settings, notes)[split];
+  return new FolderImages(files, { name: dataset, size: image_size, workers: num_workers, notes });
 }
 
 /** Opens a data set to train on. */
@@ -56,7 +59,8 @@ export async function openSource(
   findTestFiles(settings);
   const inMemory = await readDataset(settings, "train");
   if (inMemory !== null) return new MemoryBatches(await arrange(settings, inMemory, linear), options);
-  const folders = listFolders(settings);
+  // What was found is the same for all processes, and said by the first.
+  const folders = listFolders(settings, options.rank === 0 ? options.notes : []);
   if (folders.train.labels === undefined && (linear || discrimination_lambda === 0 && manip_lambda === 0)) {
     throw new Error(
       `Cannot train the supervised head alone on ${settings.data_dir}: its images have no labels`,
@@ -83,17 +87,22 @@ async function arrange(settings: DataSettings, train: ImageDataset, linear: bool
   return { pairs, labelled: train, count: pairs.count };
 }
 
-function listFolders({ dataset, data_dir }: DataSettings): ImageFolders {
-  const folders = dataset === "imagenet" ? listImageNet(data_dir) : listImageFolder(data_dir);
-  return { ...folders, notes: [...folders.notes, ...slownessNote()] };
+/**
+ * Lists a data set of image files.
+ *
+ * @param notes receives what the user should know, also where this fails
+ */
+export function listFolders({ dataset, data_dir }: DataSettings, notes: string[] = []): ImageFolders {
+  const folders = dataset === "imagenet" ? listImageNet(data_dir, notes) : listImageFolder(data_dir, notes);
+  noteSlowness(notes);
+  return folders;
 }
 
 /** A warning where JPEGs are decoded without the library that is fast at it. */
-function slownessNote(): string[] {
+function noteSlowness(notes: string[]): void {
   try {
     new TurboJpeg();
-    return [];
   } catch (error) {
-    return [`Decoding takes longer than it could, without libjpeg-turbo: ${messageOf(error)}`];
+    notes.push(`Decoding takes longer than it could, without libjpeg-turbo: ${messageOf(error)}`);
   }
 }

@@ -7,12 +7,11 @@
 import type { PreviewSettings } from "../config/settings.ts";
 import { Decoder, type WholeImage } from "../data/decode.ts";
 import { checkBytes } from "../data/image_file.ts";
-import { type ImageFolders, listImageFolder, listImageNet } from "../data/image_folder.ts";
-import { openImages } from "../data/open.ts";
+import { listFolders, openImages } from "../data/open.ts";
 import { epochOrder } from "../data/order.ts";
 import { countUnlabelled, pickUnlabelled } from "../data/stl10.ts";
 import { openTurboJpeg } from "../data/turbojpeg.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, tellingNotes } from "../errors.ts";
 
 /** An image with what it is called. */
 export interface Sample extends WholeImage {
@@ -36,9 +35,8 @@ export async function sampleImages(
 ): Promise<Sample[]> {
   switch (settings.dataset) {
     case "imagenet":
-      return await sampleFiles(settings, listImageNet(settings.data_dir), note);
     case "folder":
-      return await sampleFiles(settings, listImageFolder(settings.data_dir), note);
+      return await sampleFiles(settings, note);
     case "stl10":
       return await sampleStl10(settings);
     default:
@@ -75,12 +73,8 @@ async function sampleMemory(settings: PreviewSettings): Promise<Sample[]> {
   return picked.map((number) => found.get(number)!);
 }
 
-async function sampleFiles(
-  settings: PreviewSettings,
-  { train: { root, paths }, notes }: ImageFolders,
-  note: (text: string) => void,
-): Promise<Sample[]> {
-  notes.forEach(note);
+async function sampleFiles(settings: PreviewSettings, note: (text: string) => void): Promise<Sample[]> {
+  const { train: { root, paths } } = await tellingNotes(note, (notes) => listFolders(settings, notes));
   const samples: Sample[] = [], decoder = new Decoder(openTurboJpeg());
   for (const number of epochOrder(paths.length, settings.seed, 0)) {
     if (samples.length === settings.count) break;
