@@ -55,7 +55,7 @@ export class FolderBatches implements BatchSource {
     this.count = train.paths.length;
     this.classes = train.labels === undefined ? 0 : train.classes.length;
     this.validationBatches = heldBatch === 0 ? 0 : Math.floor(held / heldBatch / processes);
-    this.validationNote = `${held} images that are held out, augmented, ${heldBatch} a batch`;
+    this.validationNote = `${held} images, augmented, ${heldBatch} a batch`;
     this.notes = options.notes ?? [];
     this.#stepsPerEpoch = Math.floor(this.count / batchSize / processes);
     this.#pool = new DecodePool(workers);

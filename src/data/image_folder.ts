@@ -99,7 +99,11 @@ function withoutTest(
   parts: Pick<ImageFolders, "train" | "validation">,
   notes: string[],
 ): ImageFolders {
-  notes.push(`No test set in ${root}; testing on the ${parts.validation.paths.length} validation images`);
+  const { labels, paths } = parts.validation;
+  // Without labels there is nothing to test.
+  if (labels !== undefined) {
+    notes.push(`No test set in ${root}; testing on the ${paths.length} validation images`);
+  }
   return { ...parts, test: parts.validation };
 }
 
