@@ -1,9 +1,10 @@
 /** The tasks as deno.json has them. */
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import project from "../deno.json" with { type: "json" };
 import { denoCommand } from "../src/launch.ts";
-import { REPOSITORY } from "../src/setup/environment.ts";
+import { namesIn, REPOSITORY } from "../src/setup/environment.ts";
 
 type Task = keyof typeof project.tasks;
 
@@ -52,4 +53,10 @@ Deno.test("tasks: train reads its flags, then sets up, and fails as the set-up d
   assert.deepEqual([flags.code, flags.err], [2, "Unknown flag --quux: --help lists them\n"]);
   const setup = await run("train", [], NO_LIBTORCH);
   assert.deepEqual(setup, { code: 1, out: "", err: "Cannot use LIBTORCH: there is no folder /nowhere\n" });
+});
+
+Deno.test("tasks: no script has a name that deno test takes for a test's", () => {
+  // It would run the tests from within the tests.
+  const names = namesIn(join(REPOSITORY, "scripts")).filter((name) => /(^|[._])test\.ts$/.test(name));
+  assert.deepEqual(names, []);
 });
