@@ -10,6 +10,7 @@ import { fail } from "./config/terminal.ts";
 import { type DataCommand, missingArchive, obtain } from "./data/obtain.ts";
 import { launch } from "./launch.ts";
 import { permissionsForDownload } from "./permissions.ts";
+import { printable } from "./printable.ts";
 import { stderrProgress } from "./setup/progress.ts";
 import { onStopSignals, STOP_STATUS } from "./signals.ts";
 
@@ -39,7 +40,7 @@ export async function fetchDataset(
 /** Asks on a terminal; elsewhere the answer is no. */
 function confirmed(question: string): boolean {
   if (!Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) return false;
-  Deno.stderr.writeSync(new TextEncoder().encode(`${question} [y/N] `));
+  Deno.stderr.writeSync(new TextEncoder().encode(`${printable(question)} [y/N] `));
   const line = new Uint8Array(256), length = Deno.stdin.readSync(line) ?? 0;
   return /^y(es)?$/i.test(new TextDecoder().decode(line.subarray(0, length)).trim());
 }

@@ -7,7 +7,7 @@
 import { ByteFile } from "./byte_file.ts";
 import { describeArchitecture, guessArchitecture } from "./names.ts";
 import { PickleGlobal, PickleObject } from "./pickle_values.ts";
-import { printable } from "./printable.ts";
+import { brief } from "./brief.ts";
 import { readCheckpoint } from "./pytorch.ts";
 import { StorageReference } from "./pytorch_values.ts";
 import { readSafetensors } from "./safetensors.ts";
@@ -88,7 +88,7 @@ function collectTensors(root: unknown): StoredTensor[] {
 
 function metadataLines(metadata: ReadonlyMap<string, string>): string[] {
   const lines = [...metadata.entries().take(MAX_LINES)].map(([key, text]) =>
-    `  ${printable(key)}: ${printable(text, 1000)}`
+    `  ${brief(key)}: ${brief(text, 1000)}`
   );
   return lines.length > 0 ? ["metadata:", ...lines] : [];
 }
@@ -150,23 +150,23 @@ function isScalar(value: unknown): boolean {
 /** A value on one line; of those with parts what they are. */
 function summary(value: unknown): string {
   if (value === null) return "None";
-  if (typeof value === "string") return printable(JSON.stringify(value));
+  if (typeof value === "string") return brief(JSON.stringify(value));
   if (value instanceof StoredTensor) return tensorText(value);
   if (value instanceof StorageReference) return `storage of ${byteText(value.storage.byteLength)}`;
   if (value instanceof Uint8Array) return `${value.length} bytes`;
-  if (value instanceof PickleGlobal) return `<${printable(value.path)}>`;
+  if (value instanceof PickleGlobal) return `<${brief(value.path)}>`;
   if (value instanceof PickleObject) {
-    return `<object of ${printable(`${value.module}.${value.name}`)}, not loaded>`;
+    return `<object of ${brief(`${value.module}.${value.name}`)}, not loaded>`;
   }
   if (value instanceof Map) return `dict of ${value.size}`;
   if (value instanceof Set) return `set of ${value.size}`;
   if (Array.isArray(value)) {
     const [open, close] = Object.isFrozen(value) ? "()" : "[]";
-    if (isShort(value)) return printable(`${open}${value.map(summary).join(", ")}${close}`);
+    if (isShort(value)) return brief(`${open}${value.map(summary).join(", ")}${close}`);
     return `${Object.isFrozen(value) ? "tuple" : "list"} of ${value.length}`;
   }
   if (typeof value === "boolean") return value ? "True" : "False";
-  return printable(String(value));
+  return brief(String(value));
 }
 
 function tensorText(tensor: StoredTensor): string {
@@ -175,7 +175,7 @@ function tensorText(tensor: StoredTensor): string {
 }
 
 function keyText(key: unknown): string {
-  return typeof key === "string" ? printable(key) : summary(key);
+  return typeof key === "string" ? brief(key) : summary(key);
 }
 
 /** A number of bytes in the unit that suits it. */

@@ -7,7 +7,7 @@
 
 import { messageOf } from "../errors.ts";
 import { type Picklable, PickleFloat } from "./pickle.ts";
-import { printable } from "./printable.ts";
+import { brief } from "./brief.ts";
 import { isStringMap } from "./pickle_values.ts";
 import { StoredTensor, type TensorSource } from "./stored_tensor.ts";
 
@@ -104,17 +104,21 @@ export function parseLightning(root: unknown, path = "the file"): LightningCheck
 
 function parse(root: unknown): LightningCheckpoint<StoredTensor> {
   if (!isStringMap(root)) throw new TypeError("it holds no dict of names");
-  if (!root.has("state_dict")) return { ...EMPTY, stateDict: tensorsOf(root, "it") };
+  const key = root.has("state_dict") ? "state_dict" : root.get("model") instanceof Map ? "model" : undefined;
+  if (key === undefined) return { ...EMPTY, stateDict: tensorsOf(root, "it") };
+  const records = new Records();
   return {
     epoch: countOf(root, "epoch"),
     globalStep: countOf(root, "global_step"),
-    stateDict: tensorsOf(root.get("state_dict"), "state_dict"),
-    hyperParameters: recordOf(root.get("hyper_parameters")),
-    optimizerStates: listOf(root.get("optimizer_states")).flat().map(parseOptimizer),
-    lrSchedulers: listOf(root.get("lr_schedulers")).map(recordOf),
-    ...(root.has("native_amp_scaling_state") && { scaler: recordOf(root.get("native_amp_scaling_state")) }),
-    callbacks: recordOf(root.get("callbacks")),
-    stec: root.has("stec") ? recordOf(root.get("stec")) : null,
+    stateDict: tensorsOf(root.get(key), key),
+    hyperParameters: records.recordOf(root.get("hyper_parameters")),
+    optimizerStates: optimizersIn(root.get("optimizer_states")).map((each) => records.optimizerOf(each)),
+    lrSchedulers: listOf(root.get("lr_schedulers")).map((each) => records.recordOf(each)),
+    ...(root.has("native_amp_scaling_state") && {
+      scaler: records.recordOf(root.get("native_amp_scaling_state")),
+    }),
+    callbacks: records.recordOf(root.get("callbacks")),
+    stec: root.has("stec") ? records.recordOf(root.get("stec")) : null,
   };
 }
 
@@ -133,7 +137,7 @@ function tensorsOf(value: unknown, where: string): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
   for (const [name, tensor] of value) {
     if (!(tensor instanceof StoredTensor)) {
-      throw new TypeError(`${printable(name)} in ${where} is no tensor that can be read`);
+      throw new TypeError(`${brief(name)} in ${where} is no tensor that can be read`);
     }
     tensors.set(name, tensor);
   }
@@ -143,33 +147,64 @@ function tensorsOf(value: unknown, where: string): Map<string, StoredTensor> {
 
 function countOf(root: ReadonlyMap<string, unknown>, key: string): number {
   const value = root.get(key) ?? 0;
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new TypeError(`its ${key} is not a whole number`);
-  }
+  if (!isCount(value)) throw new TypeError(`its ${key} is ${brief(value)}, not a whole number`);
   return value;
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
 }
 
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function parseOptimizer(value: unknown): OptimizerState<StoredTensor> {
-  const fields = value instanceof Map ? value : new Map();
-  const state = new Map<number, Map<string, StoredTensor | number>>();
-  const perParameter: unknown = fields.get("state");
-  for (const [key, values] of perParameter instanceof Map ? perParameter : []) {
-    if (typeof key !== "number" || !isStringMap(values)) {
-      throw new TypeError("an optimiser's state is not kept by the numbers of its parameters");
-    }
-    const isKept = (entry: [string, unknown]): entry is [string, StoredTensor | number] =>
-      entry[1] instanceof StoredTensor || typeof entry[1] === "number";
-    state.set(key, new Map([...values].filter(isKept)));
+/** No model has more; a hostile file may name the same one over and over. */
+const MAX_OPTIMIZERS = 100;
+
+function optimizersIn(value: unknown): unknown[] {
+  const lists = listOf(value).map((each) => Array.isArray(each) ? each : [each]);
+  const count = lists.reduce((sum, { length }) => sum + length, 0);
+  if (count > MAX_OPTIMIZERS) {
+    throw new TypeError(`it has ${count} optimizers, at most ${MAX_OPTIMIZERS} are read`);
   }
-  return { state, paramGroups: listOf(fields.get("param_groups")).map(recordOf) };
+  return lists.flat();
 }
 
-function recordOf(value: unknown): { readonly [name: string]: Plain } {
-  return value instanceof Map ? plainOf(value) as { readonly [name: string]: Plain } : {};
+/** Converts the dicts of a file, each once: where they share parts, going through them anew each time might never end. */
+class Records {
+  readonly #plain: Conversions = new Map();
+  readonly #values = new Map<unknown, ReadonlyMap<string, StoredTensor | number>>();
+
+  /** A dict as plain data; an empty record for anything else. */
+  recordOf(value: unknown): { readonly [name: string]: Plain } {
+    return value instanceof Map ? convert(value, this.#plain, 0) as { readonly [name: string]: Plain } : {};
+  }
+
+  /** What a file keeps for one optimizer. */
+  optimizerOf(value: unknown): OptimizerState<StoredTensor> {
+    const fields = value instanceof Map ? value : new Map();
+    const state = new Map<number, ReadonlyMap<string, StoredTensor | number>>();
+    const perParameter: unknown = fields.get("state");
+    for (const [key, values] of perParameter instanceof Map ? perParameter : []) {
+      if (!isCount(key)) {
+        throw new TypeError(`an optimizer's state has the key ${brief(key)}, not the number of a parameter`);
+      }
+      state.set(key, this.#valuesOf(values));
+    }
+    return { state, paramGroups: listOf(fields.get("param_groups")).map((each) => this.recordOf(each)) };
+  }
+
+  #valuesOf(value: unknown): ReadonlyMap<string, StoredTensor | number> {
+    const known = this.#values.get(value);
+    if (known !== undefined) return known;
+    if (!isStringMap(value)) throw new TypeError("an optimizer's state of a parameter is no dict of names");
+    const isKept = (entry: [string, unknown]): entry is [string, StoredTensor | number] =>
+      entry[1] instanceof StoredTensor || typeof entry[1] === "number";
+    const values = new Map([...value].filter(isKept));
+    this.#values.set(value, values);
+    return values;
+  }
 }
 
 /** A deeper tree is no settings. */
@@ -183,7 +218,10 @@ export function plainOf(value: unknown): Plain | undefined {
   return convert(value, new Map(), 0);
 }
 
-function convert(value: unknown, done: Map<unknown, Plain | "unfinished">, depth: number): Plain | undefined {
+/** What became of each value so far. */
+type Conversions = Map<unknown, Plain | "unfinished">;
+
+function convert(value: unknown, done: Conversions, depth: number): Plain | undefined {
   if (
     value === null || typeof value === "boolean" || typeof value === "number" || typeof value === "string"
   ) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { printable } from "./printable.ts";
+import { brief } from "./brief.ts";
 
 /** Anything with a shape: tensors, and what files say of tensors. */
 export interface Shaped {
@@ -67,7 +67,7 @@ const SHOWN = 5;
 function line(what: string, items: readonly string[]): string[] {
   if (items.length === 0) return [];
   const more = items.length > SHOWN ? `, and ${items.length - SHOWN} more` : "";
-  const shown = items.slice(0, SHOWN).map((item) => printable(item)).join(", ");
+  const shown = items.slice(0, SHOWN).map((item) => brief(item)).join(", ");
   return [`  ${what} (${items.length}): ${shown}${more}`];
 }
 
@@ -171,7 +171,7 @@ export function describeArchitecture(guess: GuessedArchitecture): string {
   if (manipHidden !== null) parts.push(`--manip_hidden_mlp ${manipHidden.join(",") || "0"}`);
   if (bins !== null && bins !== 6) parts.push(`--n_bins ${bins}`);
   if (prefix !== "encoder.") {
-    parts.push(prefix === "" ? "the encoder alone" : `names that begin with ${printable(prefix)}`);
+    parts.push(prefix === "" ? "the encoder alone" : `names that begin with ${brief(prefix)}`);
   }
   return parts.join(", ");
 }

@@ -7,7 +7,7 @@
 
 import { messageOf } from "../errors.ts";
 import { ByteFile } from "./byte_file.ts";
-import { printable } from "./printable.ts";
+import { brief } from "./brief.ts";
 import { isLegacy, readLegacy } from "./pytorch_legacy.ts";
 import { torchValues } from "./pytorch_values.ts";
 import { unpickle } from "./unpickle.ts";
@@ -46,7 +46,7 @@ export function readCheckpoint(path: string): PyTorchFile {
   } catch (thrown) {
     file[Symbol.dispose]();
     // What reads archives has named the file already.
-    const why = printable(messageOf(thrown), 500), named = `Cannot read ${path}`;
+    const why = brief(messageOf(thrown), 500), named = `Cannot read ${path}`;
     const rest = why.startsWith(named) ? why.slice(named.length) : `: ${why}`;
     throw new Error(`Cannot read the checkpoint ${path}${rest}`, { cause: thrown });
   }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { brief } from "./brief.ts";
 import type { ByteFile } from "./byte_file.ts";
 import { TruncatedPickleError, type UnpickleOptions } from "./pickle_machine.ts";
 import { torchValues } from "./pytorch_values.ts";
@@ -81,14 +82,14 @@ function placeStorages(
   let position = start;
   for (const key of keys) {
     const storage = storages.get(key);
-    if (storage === undefined) throw new RangeError(`its storage ${key} belongs to no tensor`);
-    if (storage.start >= 0) throw new RangeError(`its storage ${key} is there twice`);
+    if (storage === undefined) throw new RangeError(`its storage ${brief(key)} belongs to no tensor`);
+    if (storage.start >= 0) throw new RangeError(`its storage ${storage.key} is there twice`);
     // The number of elements comes first; their size is known from the pickle.
     storage.start = position + 8;
     position = storage.start + storage.byteLength;
     if (position > file.size) {
       throw new RangeError(
-        `its storage ${key} ends at byte ${position}, the file has ${file.size}: it is cut off`,
+        `its storage ${storage.key} ends at byte ${position}, the file has ${file.size}: it is cut off`,
       );
     }
     checkCount(storage, new DataView(file.read(storage.start - 8, 8).buffer).getBigUint64(0, true));

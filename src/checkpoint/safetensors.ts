@@ -8,7 +8,7 @@
 import { messageOf } from "../errors.ts";
 import { temporaryPath, writeAtomically, writeFully } from "./atomic.ts";
 import { ByteFile } from "./byte_file.ts";
-import { printable } from "./printable.ts";
+import { brief } from "./brief.ts";
 import {
   byteLengthOf,
   contiguousStrides,
@@ -59,7 +59,7 @@ export function readSafetensors(path: string): SafetensorsFile {
     return { ...parse(file), [Symbol.dispose]: () => file[Symbol.dispose]() };
   } catch (thrown) {
     file[Symbol.dispose]();
-    throw new Error(`Cannot read safetensors from ${path}: ${printable(messageOf(thrown), 500)}`, {
+    throw new Error(`Cannot read safetensors from ${path}: ${brief(messageOf(thrown), 500)}`, {
       cause: thrown,
     });
   }

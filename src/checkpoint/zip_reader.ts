@@ -8,7 +8,7 @@
 import { crc32, inflateRawSync } from "node:zlib";
 import { messageOf } from "../errors.ts";
 import type { ByteFile } from "./byte_file.ts";
-import { printable } from "./printable.ts";
+import { brief } from "./brief.ts";
 import type { Storage } from "./stored_tensor.ts";
 import {
   CENTRAL_HEADER,
@@ -127,7 +127,7 @@ export class ZipEntry implements Storage {
     if (crc !== this.#entry.crc) {
       const hex = (n: number) => n.toString(16).padStart(8, "0");
       throw new Error(
-        `Cannot read ${printable(this.key)} of ${this.#file.path}: it is damaged, its checksum is ${
+        `Cannot read ${brief(this.key)} of ${this.#file.path}: it is damaged, its checksum is ${
           hex(crc)
         }, should be ${hex(this.#entry.crc)}`,
       );
@@ -143,14 +143,14 @@ export class ZipEntry implements Storage {
         maxOutputLength: Math.max(this.byteLength, 1),
       });
     } catch (thrown) {
-      throw new Error(`Cannot unpack ${printable(this.key)} of ${this.#file.path}: ${messageOf(thrown)}`, {
+      throw new Error(`Cannot unpack ${brief(this.key)} of ${this.#file.path}: ${messageOf(thrown)}`, {
         cause: thrown,
       });
     }
     if (bytes.length !== this.byteLength) {
       throw new RangeError(
         `Cannot unpack ${
-          printable(this.key)
+          brief(this.key)
         } of ${this.#file.path}: it has ${bytes.length} bytes, should have ${this.byteLength}`,
       );
     }
@@ -164,7 +164,7 @@ export class ZipEntry implements Storage {
     if (this.#dataStart >= 0) return this.#dataStart;
     const { headerOffset, compressedSize, limit } = this.#entry;
     const refuse = (why: string) =>
-      new RangeError(`Cannot read ${printable(this.key)} of ${this.#file.path}: ${why}`);
+      new RangeError(`Cannot read ${brief(this.key)} of ${this.#file.path}: ${why}`);
     const header = viewOf(this.#file.read(headerOffset, LENGTHS.localHeader));
     if (header.getUint32(0, true) !== LOCAL_HEADER) throw refuse(`there is no entry at ${headerOffset}`);
     const nameLength = header.getUint16(26, true), extraLength = header.getUint16(28, true);
@@ -174,7 +174,7 @@ export class ZipEntry implements Storage {
     }
     const name = decode(this.#file.read(headerOffset + LENGTHS.localHeader, nameLength));
     if (name !== this.key) {
-      throw refuse(`the entry at ${headerOffset} is called ${printable(JSON.stringify(name))}`);
+      throw refuse(`the entry at ${headerOffset} is called ${brief(JSON.stringify(name))}`);
     }
     this.#dataStart = start;
     return start;
@@ -195,7 +195,7 @@ export function readZip(file: ByteFile): Map<string, ZipEntry> {
     each.limit = i + 1 < found.length ? found[i + 1].headerOffset : directory.offset;
     checkEntry(each, file.size, refuse);
     if (entries.has(each.name)) {
-      throw refuse(`it has two entries called ${printable(JSON.stringify(each.name))}`);
+      throw refuse(`it has two entries called ${brief(JSON.stringify(each.name))}`);
     }
     entries.set(each.name, new ZipEntry(file, each));
   }
@@ -328,7 +328,7 @@ function findExtra(view: DataView, start: number, end: number): [start: number, 
 
 function checkEntry(entry: DirectoryEntry, fileSize: number, refuse: Refuse): void {
   const { name, method, size, compressedSize, headerOffset, limit } = entry;
-  const called = printable(JSON.stringify(name));
+  const called = brief(JSON.stringify(name));
   if (entry.flags & FLAGS.encrypted) throw refuse(`${called} is encrypted`);
   if (method !== METHODS.stored && method !== METHODS.deflated) {
     throw refuse(`${called} has the unknown compression ${method}`);

@@ -5,6 +5,7 @@
  */
 
 import { messageOf, UsageError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 /** Width of the help: the terminal's, within reason. */
 export function columns(): number {
@@ -13,7 +14,7 @@ export function columns(): number {
 
 /** Writes to standard output. Whoever reads it may stop, as `head` does. */
 export function print(text: string): 0 {
-  const bytes = new TextEncoder().encode(named(text) + "\n");
+  const bytes = new TextEncoder().encode(printable(named(text)) + "\n");
   try {
     for (let written = 0; written < bytes.length;) written += Deno.stdout.writeSync(bytes.subarray(written));
   } catch (error) {
@@ -25,7 +26,7 @@ export function print(text: string): 0 {
 /** Writes to standard error, if anybody still reads it. */
 export function say(text: string): void {
   try {
-    Deno.stderr.writeSync(new TextEncoder().encode(named(text) + "\n"));
+    Deno.stderr.writeSync(new TextEncoder().encode(printable(named(text)) + "\n"));
   } catch {
     // Nobody reads any more: no reason not to go on.
   }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { printable } from "../printable.ts";
+
 /** What is shown of a run at one moment. */
 export interface Progress {
   /** The current epoch, from 1, and how many there are. */
@@ -98,8 +100,9 @@ export class ProgressWriter {
 
   /** Writes a line of text that stays, above the bar. */
   note(text: string): void {
-    if (this.#options.columns() === undefined) return this.#options.write(text + "\n");
-    this.#options.write(`\r\x1b[K${text}\n`);
+    const line = printable(text);
+    if (this.#options.columns() === undefined) return this.#options.write(line + "\n");
+    this.#options.write(`\r\x1b[K${line}\n`);
     if (this.#shown !== undefined) this.#draw(this.#shown);
   }
 

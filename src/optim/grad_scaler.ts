@@ -117,7 +117,8 @@ export class GradScaler implements Disposable {
     const number = (name: keyof GradScalerState): number => {
       const value = saved[name], least = name === "_growth_tracker" ? 0 : Number.MIN_VALUE;
       if (typeof value === "number" && Number.isFinite(value) && value >= least) return value;
-      throw new RangeError(`Cannot continue: the gradient scaler's ${name} is ${value} in the checkpoint`);
+      const found = typeof value === "number" ? value : "not a number";
+      throw new RangeError(`Cannot continue: the gradient scaler's ${name} is ${found} in the checkpoint`);
     };
     const state = {
       scale: number("scale"),

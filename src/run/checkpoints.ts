@@ -5,7 +5,9 @@
  */
 
 import { basename, dirname, join, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { removeIfThere, removeLeftovers, replaceByLink } from "../checkpoint/atomic.ts";
+import { brief } from "../checkpoint/brief.ts";
 import type { Plain } from "../checkpoint/lightning.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { ALONE } from "../peers.ts";
@@ -234,7 +236,7 @@ const IMMATERIAL = new Set(
 function changedSettings(before: Readonly<Record<string, Plain>>, now: TrainSettings): string {
   const names = (Object.keys(now) as (keyof TrainSettings)[]).filter((name) => {
     const isKnown = name in before && !IMMATERIAL.has(name);
-    return isKnown && JSON.stringify(before[name]) !== JSON.stringify(now[name]);
+    return isKnown && !isDeepStrictEqual(before[name], now[name]);
   });
-  return names.map((name) => `--${name} ${now[name]} (was ${before[name]})`).join(", ");
+  return names.map((name) => `--${name} ${now[name]} (was ${brief(before[name])})`).join(", ");
 }

@@ -5,7 +5,7 @@
  */
 
 import type { OptimizerState } from "../checkpoint/lightning.ts";
-import { printable } from "../checkpoint/printable.ts";
+import { brief } from "../checkpoint/brief.ts";
 import { StoredTensor, type TensorSource } from "../checkpoint/stored_tensor.ts";
 import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
 import { Adam } from "../optim/adam.ts";
@@ -94,9 +94,7 @@ function loadParameter(
   const names = [...values.keys()].filter((key) => key !== "step");
   if (names.length > 0 && !optimizer.stateNames.some((key) => values.has(key))) {
     throw new RangeError(
-      `Cannot continue: the checkpoint's optimiser remembers ${
-        names.map((key) => printable(key)).join(", ")
-      }, ` +
+      `Cannot continue: the checkpoint's optimiser remembers ${names.map((key) => brief(key)).join(", ")}, ` +
         `these settings' ${optimizer.stateNames.join(", ")}; use the --optimizer that it was trained with`,
     );
   }
@@ -111,11 +109,18 @@ function loadParameter(
     }
     loadInto(target, stored);
   }
-  if (optimizer instanceof Adam) optimizer.steps = stepOf(values.get("step")) ?? optimizer.steps;
+  const step = values.get("step");
+  if (optimizer instanceof Adam && step !== undefined) optimizer.steps = stepOf(step, name);
 }
 
 /** Adam's count of steps, a number here and a float32 tensor in PyTorch's own files. */
-function stepOf(value: StoredTensor | number | undefined): number | undefined {
-  if (!(value instanceof StoredTensor)) return value;
-  return new DataView(value.read().buffer).getFloat32(0, true);
+function stepOf(value: StoredTensor | number, name: string): number {
+  const isScalar = value instanceof StoredTensor && value.dtype === "float32" && value.byteLength === 4;
+  const step = isScalar ? new DataView(value.read().buffer).getFloat32(0, true) : value;
+  if (typeof step === "number" && Number.isSafeInteger(step) && step >= 0) return step;
+  throw new RangeError(
+    `Cannot continue: the checkpoint's optimizer has done ${
+      brief(step)
+    } steps on ${name}, not a whole number`,
+  );
 }

@@ -10,6 +10,7 @@ import {
   parseLightning,
   type Plain,
 } from "../checkpoint/lightning.ts";
+import { brief } from "../checkpoint/brief.ts";
 import { checkNames, compareNames } from "../checkpoint/names.ts";
 import { readCheckpoint } from "../checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../checkpoint/pytorch_writer.ts";
@@ -81,17 +82,30 @@ function scheduleState(groups: number, steps: number, learningRate: number, sett
 /** Goes on where a checkpoint was written: weights, optimiser, position, best score. */
 export function continueRun(path: string, learner: Learner): SavedRun {
   using file = readCheckpoint(path);
-  const checkpoint = parseLightning(file.root, path);
+  const checkpoint = parseLightning(file.root, path), saved = savedRunOf(checkpoint, path);
   loadWeights(path, learner.model, checkpoint.stateDict);
   loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
   if (checkpoint.scaler !== undefined) learner.scaler?.load(checkpoint.scaler);
-  const numberOr = (value: Plain | undefined) => typeof value === "number" ? value : null;
+  return saved;
+}
+
+function savedRunOf(checkpoint: LightningCheckpoint<StoredTensor>, path: string): SavedRun {
+  const { epoch, globalStep: steps, stec, hyperParameters } = checkpoint;
+  const own = (name: string, expected: string, isExpected: (value: number) => boolean): number | null => {
+    const value = stec?.[name] ?? null;
+    if (value === null || typeof value === "number" && isExpected(value)) return value;
+    throw new TypeError(`Cannot continue from ${path}: its ${name} is ${brief(value)}, not ${expected}`);
+  };
   return {
-    steps: checkpoint.globalStep,
-    epoch: checkpoint.epoch,
-    bestScore: numberOr(checkpoint.stec?.best_score),
-    stepsPerEpoch: numberOr(checkpoint.stec?.steps_per_epoch),
-    settings: checkpoint.stec && checkpoint.hyperParameters,
+    steps,
+    epoch,
+    bestScore: own("best_score", "a number", Number.isFinite),
+    stepsPerEpoch: own(
+      "steps_per_epoch",
+      "a whole number of at least 1",
+      (value) => Number.isSafeInteger(value) && value >= 1,
+    ),
+    settings: stec && hyperParameters,
   };
 }
 
@@ -100,7 +114,7 @@ export function faultOfFile(path: string): string | null {
   try {
     using file = readCheckpoint(path);
     file.verify();
-    parseLightning(file.root, path);
+    savedRunOf(parseLightning(file.root, path), path);
     return null;
   } catch (error) {
     return messageOf(error);

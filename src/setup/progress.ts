@@ -4,6 +4,8 @@
  * @module
  */
 
+import { printable } from "../printable.ts";
+
 /** Where a set-up reports what it does. */
 export interface Progress {
   /** Says that something has begun or ended. */
@@ -19,11 +21,12 @@ export function stderrProgress(): Progress {
   let last = "";
   return {
     say(text) {
-      write(terminal ? `\r\x1b[K${text}\n` : `${text}\n`);
+      const line = printable(text);
+      write(terminal ? `\r\x1b[K${line}\n` : `${line}\n`);
     },
     step(text, share) {
       const percent = Math.floor(terminal ? share * 100 : Math.floor(share * 4) * 25);
-      const line = `${text}: ${percent}%`;
+      const line = `${printable(text)}: ${percent}%`;
       if (line === last || percent === 0) return;
       last = line;
       write(terminal ? `\r\x1b[K${line}${share >= 1 ? "\n" : ""}` : `${line}\n`);

@@ -15,6 +15,7 @@ import { StoredTensor } from "../../src/checkpoint/stored_tensor.ts";
 import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
 import { readZip } from "../../src/checkpoint/zip_reader.ts";
 import { ByteFile } from "../../src/checkpoint/byte_file.ts";
+import { printable } from "../../src/printable.ts";
 import { Random } from "../../src/random.ts";
 import { fixture } from "./files.ts";
 
@@ -154,8 +155,8 @@ function faultOf(thrown: unknown): string | null {
     thrown.cause instanceof Deno.errors.NotCapable;
   if (isPermission || PROGRAM_FAULT.test(thrown.message)) return `${thrown.name}: ${thrown.message}`;
   if (thrown.message.length > 1000) return `a message of ${thrown.message.length} characters`;
-  if (/\p{Cc}/u.test(thrown.message)) {
-    return `a message with control characters: ${JSON.stringify(thrown.message)}`;
+  if (/\p{Cc}/u.test(printable(thrown.message)) || /[\n\t]/.test(thrown.message)) {
+    return `a message of several lines or columns: ${JSON.stringify(thrown.message)}`;
   }
   return null;
 }

@@ -10,7 +10,7 @@ import { PickleFloat } from "../../src/checkpoint/pickle.ts";
 import { PickleGlobal, PickleObject } from "../../src/checkpoint/pickle_values.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
-import type { TensorSource } from "../../src/checkpoint/stored_tensor.ts";
+import { StoredTensor, type TensorSource } from "../../src/checkpoint/stored_tensor.ts";
 import { fixture, inFolder, numbersOf, throwsSentence } from "./files.ts";
 import { sampleCheckpoint, sampleTensors } from "./samples.ts";
 
@@ -137,7 +137,7 @@ Deno.test("lightning: what is no checkpoint is refused in one sentence", () => {
     [new Map([["a", inert]]), /a in it is no tensor that can be read/],
     [new Map([["state_dict", null]]), /state_dict is no dict of names/],
     [new Map([["state_dict", new Map([["w", 3]])]]), /w in state_dict is no tensor/],
-    [new Map<string, unknown>([["state_dict", null], ["epoch", -1]]), /its epoch is not a whole number/],
+    [new Map<string, unknown>([["state_dict", null], ["epoch", -1]]), /its epoch is -1, not a whole number/],
   ];
   for (const [root, message] of cases) throwsSentence(() => parseLightning(root), message);
 });
@@ -168,7 +168,56 @@ Deno.test("lightning: settings that contain themselves, or are too deep, are ref
 });
 
 Deno.test("lightning: settings that double at every level are converted once each", () => {
-  let doubled: unknown = "leaf";
-  for (let i = 0; i < 60; i++) doubled = [doubled, doubled];
-  assert.ok(Array.isArray(plainOf(doubled)));
+  assert.ok(Array.isArray(plainOf(doubled("leaf"))));
 });
+
+/** A list of a list twice, of a list twice, ...: 2^60 leaves in 61 objects. */
+function doubled(leaf: unknown): unknown {
+  let value = leaf;
+  for (let i = 0; i < 60; i++) value = [value, value];
+  return value;
+}
+
+Deno.test("lightning: an optimizer's state under anything but the number of a parameter is refused", () => {
+  const withKey = (key: unknown) =>
+    new Map([
+      ["state_dict", new Map([["w", new StoredTensor("float32", SCALAR, NOWHERE)]])],
+      ["optimizer_states", [new Map([["state", new Map([[key, new Map()]])]])]],
+    ] as [string, unknown][]);
+  assert.equal(parseLightning(withKey(0)).optimizerStates[0].state.size, 1);
+  const keys: [key: unknown, text: string][] = [[-1, "-1"], [0.5, "0.5"], [NaN, "NaN"], ["0", "0"]];
+  for (const [key, text] of keys) {
+    throwsSentence(
+      () => parseLightning(withKey(key)),
+      new RegExp(`an optimizer's state has the key ${text}, not the number of a parameter$`),
+    );
+  }
+  throwsSentence(
+    () => parseLightning(withKey(doubled(-1))),
+    /has the key \[\[\[.{100,250}\.\.\., not the number/,
+  );
+});
+
+Deno.test("lightning: what the optimizers share is converted once, and no file has thousands of them", () => {
+  const state = new Map(Array.from({ length: 3000 }, (_, i) => [`value ${i}`, i]));
+  const optimizer = new Map<string, unknown>([
+    ["state", new Map(Array.from({ length: 3000 }, (_, i) => [i, state]))],
+    ["param_groups", new Array(3000).fill(state)],
+  ]);
+  const root = (optimizers: unknown) =>
+    new Map<string, unknown>([
+      ["state_dict", new Map([["w", new StoredTensor("float32", SCALAR, NOWHERE)]])],
+      ["optimizer_states", optimizers],
+    ]);
+  const { optimizerStates } = parseLightning(root([[optimizer, optimizer]]));
+  assert.equal(optimizerStates[0].state.get(0), optimizerStates[1].state.get(2999));
+  assert.equal(optimizerStates[0].paramGroups[0], optimizerStates[1].paramGroups[2999]);
+  const many = new Array(1000).fill(optimizer);
+  throwsSentence(
+    () => parseLightning(root(new Array(1000).fill(many))),
+    /it has 1000000 optimizers, at most 100/,
+  );
+});
+
+const SCALAR = { shape: [], strides: [], storageOffset: 0 };
+const NOWHERE = { key: "0", byteLength: 4, tensorLimit: 4, readInto: () => {}, verify: () => {} };

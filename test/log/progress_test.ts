@@ -93,3 +93,11 @@ Deno.test("progress: what is no terminal gets plain lines from time to time and 
   assert.equal(written[5], LINE.replace("step  50", "step 200") + "\n");
   assert.equal(written.length, 6);
 });
+
+Deno.test("progress: a file's name in a note cannot drive the terminal", () => {
+  for (const columns of [40, undefined]) {
+    const { writer, written } = recorded(columns);
+    writer.note("left out \x1b[2Jcat.jpg");
+    assert.ok(written[0].endsWith("left out \\u001b[2Jcat.jpg\n"), written[0]);
+  }
+});

@@ -2,6 +2,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parseLightning } from "../../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
+import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
+import type { Picklable } from "../../src/checkpoint/pickle.ts";
+import { ByteFile } from "../../src/checkpoint/byte_file.ts";
+import { readZip } from "../../src/checkpoint/zip_reader.ts";
+import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
 import { resolveTrain } from "../../src/config/resolve.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
 import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts";
@@ -283,5 +288,102 @@ Deno.test("checkpoints: going back forgets what the optimiser learnt since", () 
   assert.equal(run.checkpoints.rollBack(), 10);
   for (const { momentum_buffer } of optimizer.states().values()) {
     assert.ok(momentum_buffer.toNumbers().every((value) => value === 0), "the checkpoint has no momentum");
+  }
+});
+
+type Tree = Map<string, Picklable>;
+
+/** Writes a checkpoint anew, with something else in it. */
+function rewrite(path: string, change: (root: Tree) => void): void {
+  {
+    using file = readCheckpoint(path);
+    change(file.root as Tree);
+    writeCheckpoint(`${path}.new`, file.root as Tree);
+  }
+  Deno.renameSync(`${path}.new`, path);
+}
+
+/** Puts lists that double at every level, 2^60 numbers when unfolded, in the place of the seed in the settings. */
+function doubleTheSeed(path: string): void {
+  const memo = (opcode: string, i: number) => `${opcode}${String.fromCharCode(i)}\0\0\x7f`;
+  let doubled = `K\x01\x85${memo("r", 0)}`;
+  for (let i = 0; i < 60; i++) doubled += `0${memo("j", i)}${memo("j", i)}\x86${memo("r", i + 1)}`;
+  {
+    using file = new ByteFile(path);
+    using target = Deno.openSync(`${path}.new`, { write: true, create: true });
+    const zip = new ZipWriter(target);
+    for (const [name, entry] of readZip(file)) {
+      const text = Array.from(entry.read(), (byte) => String.fromCharCode(byte)).join("");
+      const changed = name.endsWith("data.pkl")
+        ? text.replace(/seed(q.|r....)K\*/s, (_, noted) => `seed${noted}${doubled}`)
+        : text;
+      zip.add(name, changed.length, [Uint8Array.from(changed, (each) => each.charCodeAt(0))]);
+    }
+    zip.finish();
+  }
+  Deno.renameSync(`${path}.new`, path);
+}
+
+Deno.test("checkpoints: settings that unfold to more than any memory are compared and shown in bounds", () => {
+  using folder = temporaryFolder();
+  const last = join(folder.path, "last.ckpt");
+  using first = new MadeRun(folder.path);
+  first.checkpoints.start();
+  first.save(10);
+  doubleTheSeed(last);
+  using second = new MadeRun(folder.path, { resume: true });
+  assert.equal(second.checkpoints.start(), 10);
+  assert.match(
+    second.checkpoints.notes[1],
+    /^Going on with other settings than before: --seed 42 \(was \[\[\[\[.{100,250}\.\.\.\)$/,
+  );
+});
+
+Deno.test("checkpoints: numbers that no run writes are refused by name, and an older checkpoint is taken", () => {
+  const cases = [
+    ["steps_per_epoch", NaN, "a whole number of at least 1"],
+    ["steps_per_epoch", 0, "a whole number of at least 1"],
+    ["steps_per_epoch", -1, "a whole number of at least 1"],
+    ["steps_per_epoch", 0.5, "a whole number of at least 1"],
+    ["steps_per_epoch", "100", "a whole number of at least 1"],
+    ["best_score", NaN, "a number"],
+    ["best_score", -Infinity, "a number"],
+  ] as const;
+  using folder = temporaryFolder();
+  const last = join(folder.path, "last.ckpt");
+  using first = new MadeRun(folder.path);
+  first.checkpoints.start();
+  first.save(10, 20);
+  for (const [name, value, expected] of cases) {
+    rewrite(last, (root) => {
+      (root.get("stec") as Tree).set("steps_per_epoch", 100).set("best_score", null).set(name, value);
+    });
+    using second = new MadeRun(folder.path, { resume: true });
+    assert.equal(second.checkpoints.start(), 10);
+    const sentence = `Cannot continue from ${last}: its ${name} is ${value}, not ${expected}`;
+    assert.equal(second.checkpoints.notes[0], `Passing over a checkpoint: ${sentence}`);
+    using other = temporaryFolder();
+    using third = new MadeRun(other.path, { ckpt_path: last });
+    assert.throws(() => third.checkpoints.start(), { name: "TypeError", message: sentence });
+  }
+});
+
+Deno.test("checkpoints: Adam's count of steps is a whole number, or the checkpoint is refused", () => {
+  using folder = temporaryFolder();
+  using first = new MadeRun(folder.path, { optimizer: "adam" });
+  first.checkpoints.start();
+  const { optimizer } = first.learner;
+  for (const [name, parameter] of optimizer.groups[0].parameters) optimizer.state(name, parameter);
+  first.save(10);
+  for (const step of [NaN, -1, 0.5]) {
+    rewrite(join(folder.path, "last.ckpt"), (root) => {
+      const [{ state }] = (root.get("optimizer_states") as Tree[]).map((each) => Object.fromEntries(each));
+      for (const values of (state as unknown as Map<number, Tree>).values()) values.set("step", step);
+    });
+    using second = new MadeRun(folder.path, { optimizer: "adam", resume: true });
+    assert.throws(
+      () => second.checkpoints.start(),
+      new RegExp(`optimizer has done ${step} steps on encoder\\.conv1\\.weight, not a whole number$`),
+    );
   }
 });

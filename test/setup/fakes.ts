@@ -142,7 +142,13 @@ echo end >> "${folder}/calls"
 
 /** Makes a repository with the set-up itself and one small source. */
 export function writeRepository(folder: string): void {
-  const parts = ["src/setup", "src/checkpoint", "src/errors.ts", "src/config/terminal.ts"];
+  const parts = [
+    "src/setup",
+    "src/checkpoint",
+    "src/errors.ts",
+    "src/printable.ts",
+    "src/config/terminal.ts",
+  ];
   for (const name of [...parts, "scripts/setup.ts", "scripts/arguments.ts"]) {
     copy(join(REPOSITORY, name), join(folder, name));
   }
