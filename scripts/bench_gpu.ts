@@ -15,7 +15,8 @@ import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { MemoryBatches } from "../src/data/batches.ts";
-import { buildModel, buildOptimizer, objectiveOf } from "../src/run/build.ts";
+import { METHODS } from "../src/methods/registry.ts";
+import { buildModel, buildOptimizer } from "../src/run/build.ts";
 import { replayedSteps } from "../src/run/graph_step.ts";
 import { LAYOUT, resolveDevice } from "../src/run/machine.ts";
 import { type Learner, trainStep } from "../src/run/step.ts";
@@ -43,7 +44,7 @@ const WARM_UP = 5;
 type Measured = readonly [milliseconds: number, peak: number];
 type Runner = (steps: number) => Promise<Measured>;
 
-function own(recorded: boolean): Runner {
+async function own(recorded: boolean): Promise<Runner> {
   const settings = resolveTrain({
     dataset: "cifar10",
     arch: "resnet18",
@@ -80,11 +81,10 @@ function own(recorded: boolean): Runner {
     rank: 0,
     processes: 1,
   });
-  const model = buildModel(settings, 10, 0).to({ device, memoryFormat: LAYOUT });
+  const model = buildModel(await METHODS.simclr.load(), settings, 10, 0).to({ device, memoryFormat: LAYOUT });
   const plain: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
-    objective: objectiveOf(settings),
     device,
     precision: "bfloat16",
   };
@@ -98,7 +98,7 @@ function own(recorded: boolean): Runner {
     const start = performance.now();
     for (let i = 0; i < steps; i++, done++) {
       const prepared = await source.prepare({ epoch: Math.floor(done / perEpoch), step: done % perEpoch });
-      trainStep(learner, prepared, 0.1).values[Symbol.dispose]();
+      trainStep(learner, prepared, { learningRate: 0.1, progress: 0 }).values[Symbol.dispose]();
     }
     synchronize(device);
     return [performance.now() - start, onGpu ? cudaMemory(device).peakAllocated : 0];
@@ -224,4 +224,4 @@ async function compare(): Promise<void> {
 }
 
 if (values.own === undefined) await compare();
-else await serve(own(values.own === "--cuda_graph"));
+else await serve(await own(values.own === "--cuda_graph"));

@@ -14,7 +14,8 @@ import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
 import { resolveTrain } from "../src/config/resolve.ts";
-import { buildModel, buildOptimizer, objectiveOf } from "../src/run/build.ts";
+import { METHODS } from "../src/methods/registry.ts";
+import { buildModel, buildOptimizer } from "../src/run/build.ts";
 import { type Learner, trainStep } from "../src/run/step.ts";
 import { fromTypedArray, zeros } from "../src/torch/create.ts";
 import { setThreads } from "../src/torch/device.ts";
@@ -36,7 +37,7 @@ const layout = values.layout === "channels_last" ? "channels_last" : "contiguous
 setThreads(Number(values.threads));
 
 /** A step of this program, in milliseconds. */
-function ownStep(precision: "fp32" | "bf16"): () => number {
+async function ownStep(precision: "fp32" | "bf16"): Promise<() => number> {
   const settings = resolveTrain({
     dataset: "cifar10",
     arch: "resnet18",
@@ -45,21 +46,20 @@ function ownStep(precision: "fp32" | "bf16"): () => number {
     temperature: 0.5,
     precision,
   });
-  const model = buildModel(settings, 10, 0).to({ memoryFormat: layout });
+  const model = buildModel(await METHODS.simclr.load(), settings, 10, 0).to({ memoryFormat: layout });
   const learner: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
-    objective: objectiveOf(settings),
     device: "cpu",
     precision: precision === "bf16" ? "bfloat16" : null,
   };
   const views = keep(zeros([2 * batchSize, 3, 32, 32]).uniform_().contiguous(layout));
   const manipulation = keep(zeros([batchSize, 2, 3]).uniform_(-1, 1));
   const labels = keep(fromTypedArray(BigInt64Array.from({ length: batchSize }, (_, i) => BigInt(i % 10))));
-  const prepared = { toBatch: () => ({ views, manipulation, solarized: null, labels }) };
+  const prepared = { toBatch: () => ({ pairs: { views, manipulation, solarized: null, labels } }) };
   return () => {
     const start = performance.now();
-    trainStep(learner, prepared, 0.1).values[Symbol.dispose]();
+    trainStep(learner, prepared, { learningRate: 0.1, progress: 0 }).values[Symbol.dispose]();
     return performance.now() - start;
   };
 }
@@ -87,7 +87,7 @@ async function peerStep(precision: string): Promise<{ step: () => Promise<number
 }
 
 for (const precision of ["fp32", "bf16"] as const) {
-  const own = ownStep(precision), peer = await peerStep(precision);
+  const own = await ownStep(precision), peer = await peerStep(precision);
   const ours: number[] = [], theirs: number[] = [];
   for (let i = -2; i < steps; i++) {
     const [mine, other] = [own(), await peer.step()];

@@ -10,11 +10,13 @@ import type { EvalSettings } from "./config/settings.ts";
 import type { PlainBatch, PlainImages } from "./data/dataset.ts";
 import { openImages } from "./data/open.ts";
 import { tellingNotes } from "./errors.ts";
+import { LINEAR_EVALUATION } from "./methods/registry.ts";
 import { buildModel } from "./run/build.ts";
 import { LAYOUT, resolveDevice, resolvePrecision } from "./run/machine.ts";
 import { writeJson } from "./run/results.ts";
-import { loadAll } from "./run/saved_run.ts";
-import type { Stec } from "./methods/stec.ts";
+import { loadParts } from "./run/saved_run.ts";
+import { type Classifier, classify } from "./methods/supervised_head.ts";
+import type { Module } from "./nn/module.ts";
 import { autocast, noGrad } from "./torch/autograd.ts";
 import { borrowTypedArray, fromTypedArray } from "./torch/create.ts";
 import type { DType } from "./torch/dtype.ts";
@@ -51,7 +53,11 @@ export function toLabels({ labels }: PlainBatch, device: string): Tensor {
 }
 
 /** Tests the encoder with the supervised head. */
-export async function test(model: Stec, images: PlainImages, options: TestOptions): Promise<TestResult> {
+export async function test(
+  model: Classifier & Module,
+  images: PlainImages,
+  options: TestOptions,
+): Promise<TestResult> {
   const { device, precision, batchSize } = options;
   let right = 0, loss = 0, count = 0;
   model.eval();
@@ -59,7 +65,7 @@ export async function test(model: Stec, images: PlainImages, options: TestOption
     noGrad(() =>
       scope(() => {
         const target = toLabels(batch, device), inputs = toImages(batch, device);
-        const scores = autocast(device, precision, () => model.classify(inputs)).float();
+        const scores = autocast(device, precision, () => classify(model, inputs)).float();
         right += scores.argmax(1).eq(target).sum().item();
         loss += crossEntropy(scores, target, "sum").item();
         count += batch.shape[0];
@@ -83,10 +89,8 @@ export async function evaluate(settings: EvalSettings, note: (text: string) => v
 async function evaluateOn(settings: EvalSettings, notes: string[]): Promise<TestResult> {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   await using images = await openImages(settings, "test", notes);
-  using model = buildModel(settings, images.classes.length, settings.seed).to({
-    device,
-    memoryFormat: LAYOUT,
-  });
+  using model = buildModel(await LINEAR_EVALUATION.load(), settings, images.classes.length, settings.seed);
+  model.to({ device, memoryFormat: LAYOUT });
   loadClassifier(model, settings.ckpt_path);
   const result = await test(model, images, { device, precision, batchSize: settings.batch_size });
   if (settings.results_path !== "") {
@@ -101,10 +105,7 @@ async function evaluateOn(settings: EvalSettings, notes: string[]): Promise<Test
 }
 
 /** Loads what scores an image, the encoder and the supervised head; other parts of the file do not matter. */
-function loadClassifier(model: Stec, path: string): void {
+function loadClassifier(model: Module, path: string): void {
   using file = readCheckpoint(path);
-  const { stateDict } = parseLightning(file.root, path);
-  const classifier = <T>(state: ReadonlyMap<string, T>) =>
-    new Map([...state].filter(([name]) => /^(encoder|supervised_head)\./.test(name)));
-  loadAll(path, classifier(model.stateDict()), classifier(stateDict));
+  loadParts(path, model, parseLightning(file.root, path).stateDict);
 }

@@ -16,7 +16,8 @@ import { test, type TestResult } from "./evaluate.ts";
 import { tellingNotes } from "./errors.ts";
 import { GradScaler } from "./optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "./run/baselines.ts";
-import { buildModel, buildOptimizer, buildSchedule, objectiveOf } from "./run/build.ts";
+import { type MethodBuilder, methodOf } from "./methods/registry.ts";
+import { buildModel, buildOptimizer, buildSchedule } from "./run/build.ts";
 import { Checkpoints } from "./run/checkpoints.ts";
 import { replayedSteps } from "./run/graph_step.ts";
 import { describeFault, DivergedError, faultOf, firstNonFinite } from "./run/guards.ts";
@@ -88,7 +89,8 @@ async function trainOn(
   { signal, careful: always = site.device === "cpu" }: TrainOptions,
 ): Promise<TrainResult> {
   const { peers, device } = site, globalBatch = settings.batch_size * peers.size;
-  await using source = await openSource(settings, sourceOptions(settings, site));
+  const method = methodOf(settings), build = await method.load();
+  await using source = await openSource(settings, sourceOptions(settings, site), method.batches);
   const plan = planRun({
     count: source.count,
     globalBatch,
@@ -96,7 +98,7 @@ async function trainOn(
     maxSteps: settings.max_steps,
     warmupEpochs: settings.warmup_epochs,
   });
-  const learner = buildLearner(settings, source, site);
+  const learner = buildLearner(build, settings, source, site);
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
   using _reducer = learner.reducer, _graph = learner.graph;
   const schedule = buildSchedule(settings, plan);
@@ -113,6 +115,7 @@ async function trainOn(
   let stopped = peers.any(signal.aborted);
   while (steps < plan.totalSteps && !stopped) {
     const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
+    const pace = { learningRate, progress: steps / plan.scheduleSteps };
     const asked = performance.now();
     const prepared = await nextBatch(source, place, site, signal);
     if (prepared === null) {
@@ -122,7 +125,7 @@ async function trainOn(
     const waited = performance.now() - asked;
     log.notes(source.notes);
     const careful = watch.isCareful(steps);
-    const pending = watch.isSkipped(steps) ? null : trainStep(learner, prepared, learningRate, careful);
+    const pending = watch.isSkipped(steps) ? null : trainStep(learner, prepared, pace, careful);
     steps++;
     const epochEnds = steps % plan.stepsPerEpoch === 0 || steps === plan.totalSteps;
     const logs = steps % settings.log_every === 0 || epochEnds;
@@ -161,7 +164,7 @@ async function trainOn(
   if (!watch.isGood(steps)) refuseNonFinite(learner, steps, checkpoints);
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
   if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
-  const test = source.classes === 0 ? null : await testAtEnd(settings, learner, log);
+  const test = learner.model.supervisedHead ? await testAtEnd(settings, learner, log) : null;
   if (test !== null) {
     log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
   }
@@ -225,23 +228,23 @@ function sourceOptions(settings: TrainSettings, { device, peers, notes }: Site):
   };
 }
 
-function buildLearner(settings: TrainSettings, source: BatchSource, { device, peers }: Site): Learner {
+function buildLearner(
+  build: MethodBuilder,
+  settings: TrainSettings,
+  source: BatchSource,
+  { device, peers }: Site,
+): Learner {
   const precision = resolvePrecision(settings.precision, device);
-  const objective = { ...objectiveOf(settings), gathering: peers };
-  const model = buildModel(settings, source.classes, settings.seed).to({
-    device,
-    memoryFormat: LAYOUT,
-  });
-  if (settings.stop_gradient === 2) model.freezeAllButSupervisedHead();
+  const model = buildModel(build, settings, source.classes, settings.seed);
+  model.to({ device, memoryFormat: LAYOUT });
   const learner: Learner = {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
-    objective,
     device,
     precision,
     scaler: precision === "float16" ? new GradScaler(device) : undefined,
     peers,
-    reducer: parallelize(model, [...model.reachedParameters(objective)], peers),
+    reducer: parallelize(model, model.learnedParameters(), peers),
   };
   return settings.cuda_graph ? { ...learner, graph: replayedSteps(learner) } : learner;
 }

@@ -9,6 +9,7 @@ import { writeCheckpoint } from "../src/checkpoint/pytorch_writer.ts";
 import { tensorSource } from "../src/checkpoint/tensors.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { buildModel } from "../src/run/build.ts";
+import { simClr } from "./methods/made_method.ts";
 
 /** A checkpoint of a small model with fresh weights, as a run would have saved it after 7 steps. */
 export function writeModel(path: string, options: { classes?: number; seed?: number } = {}): void {
@@ -24,7 +25,7 @@ export function writeModel(path: string, options: { classes?: number; seed?: num
     maxpool1: 1,
     seed,
   });
-  using model = buildModel(settings, classes, seed);
+  using model = buildModel(simClr, settings, classes, seed);
   writeCheckpoint(
     path,
     lightningTree({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Linear, resizedCrop, scope, Sgd, Stec, tensor } from "../mod.ts";
+import { Linear, resizedCrop, scope, Sgd, SimClr, tensor } from "../mod.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -28,7 +28,7 @@ Deno.test("mod.ts: every example of the documentation runs, and the first finds 
 });
 
 Deno.test("mod.ts: exports every layer of the library", () => {
-  for (const exported of [Linear, Sgd, Stec, resizedCrop, scope, tensor]) {
+  for (const exported of [Linear, Sgd, SimClr, resizedCrop, scope, tensor]) {
     assert.equal(typeof exported, "function");
   }
 });

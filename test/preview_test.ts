@@ -12,7 +12,8 @@ import { loadStl10 } from "../src/data/stl10.ts";
 import { preview } from "../src/preview.ts";
 import { predictedBin } from "../src/preview/facts.ts";
 import { loadModel } from "../src/run/stored_model.ts";
-import { manipulationBins } from "../src/methods/manipulation.ts";
+import { pairsOf } from "../src/data/batch.ts";
+import { manipulationBins } from "../src/methods/manipulation_head.ts";
 import { noGrad } from "../src/torch/autograd.ts";
 import { counters, scope } from "../src/torch/scope.ts";
 import { temporaryFolder, writeCifar, writeImageNet, writeJpegs, writeStl10 } from "./made_data.ts";
@@ -62,8 +63,7 @@ Deno.test("preview: shows the very views, matrices and bins of a run's first ste
   const prepared = await source.prepare({ epoch: 0, step: 0 });
   const expected = noGrad(() =>
     scope(() => {
-      const made = prepared.toBatch();
-      assert.ok("manipulation" in made);
+      const made = pairsOf(prepared.toBatch());
       const [a, b] = model.encoder.forward(made.views).chunk(2);
       return {
         views: made.views.mul(255).round().toNumbers(),
@@ -137,7 +137,8 @@ Deno.test("preview: of STL-10 the very views of a run's first step, of images wi
     ...{ batchSize: 4, seed: settings.seed, device: "cpu", rank: 0, processes: 1 },
   });
   const prepared = await source.prepare({ epoch: 0, step: 0 });
-  const expected = scope(() => prepared.toBatch().views.mul(255).round().toNumbers()), length = 3 * 96 * 96;
+  const expected = scope(() => pairsOf(prepared.toBatch()).views.mul(255).round().toNumbers()),
+    length = 3 * 96 * 96;
   for (const [i, { name, views }] of pairs.entries()) {
     assert.match(name, /^stl10, unlabelled image [0-8]$/);
     for (const view of [0, 1]) {

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { join } from "node:path";
 import { parseLightning } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
+import { pairsOf } from "../src/data/batch.ts";
 import { type BatchPlace, MemoryBatches } from "../src/data/batches.ts";
 import type { TrainSettings } from "../src/config/settings.ts";
 import { train, type TrainResult } from "../src/train.ts";
@@ -216,7 +217,8 @@ function spoil(place: BatchPlace, value: number): Disposable {
     return {
       toBatch() {
         const batch = prepared.toBatch();
-        return { ...batch, views: batch.views.mul(value) };
+        const pairs = pairsOf(batch);
+        return { ...batch, pairs: { ...pairs, views: pairs.views.mul(value) } };
       },
     };
   };

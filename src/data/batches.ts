@@ -6,7 +6,7 @@
 
 import { type DrawKey, drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
 import { makeFirstViews, makeViews } from "../augment/views.ts";
-import type { Batch, LabelledViews } from "../methods/stec.ts";
+import type { Batch, LabeledViews, Pairs } from "./batch.ts";
 import { borrowTypedArray, fromTypedArray, send, upload } from "../torch/create.ts";
 import { cudaMemory } from "../torch/cuda.ts";
 import { keep, scope } from "../torch/scope.ts";
@@ -25,10 +25,9 @@ export interface BatchPlace {
 /** A batch whose data are at hand. */
 export interface Prepared {
   /**
-   * Computes the views on the device, of linear evaluation the labelled ones alone. Call it inside a `scope`; it can be
-   * called again until another batch is prepared.
+   * Computes the views on the device. Call it inside a `scope`; it can be called again until another batch is prepared.
    */
-  toBatch(): Batch | LabelledViews;
+  toBatch(): Batch;
 }
 
 /** Makes batches. Which images a batch has and what is done to them depends on the seed and its place alone. */
@@ -139,9 +138,11 @@ export class MemoryBatches implements BatchSource {
     const pairs = this.#pairs?.prepare(picked, views, { ...key, first: mine });
     // The places behind the whole batch, so that nothing is drawn twice.
     const labelled = this.#labelled?.prepare(picked, views, { ...key, first: whole + mine });
-    if (pairs === undefined) return { toBatch: labelled!.firstViews };
     return {
-      toBatch: () => ({ ...pairs.pairs(), ...(labelled && { labelled: labelled.firstViews() }) }),
+      toBatch: () => ({
+        ...(pairs && { pairs: pairs.pairs() }),
+        ...(labelled && { labeled: labelled.firstViews() }),
+      }),
     };
   }
 
@@ -190,12 +191,12 @@ class DeviceImages implements Disposable {
     const chosen = (rows: Tensor): [images: Tensor, rows?: Tensor] =>
       this.#fits ? [images, rows] : [send(images.indexSelect(0, fromTypedArray(numbers)), this.#device)];
     return {
-      pairs: (): Batch => {
+      pairs: (): Pairs => {
         const rows = index(), [from, which] = chosen(rows);
         const made = makeViews(from, parameters, settings.size, which);
         return { ...made, labels: labels && labels.indexSelect(0, rows) };
       },
-      firstViews: (): LabelledViews => {
+      firstViews: (): LabeledViews => {
         const rows = index(), [from, which] = chosen(rows);
         const views = makeFirstViews(from, parameters, settings.size, which);
         return { views, labels: labels!.indexSelect(0, rows) };

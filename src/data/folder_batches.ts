@@ -7,7 +7,7 @@
 import { type DrawKey, drawViews } from "../augment/parameters.ts";
 import { makeFirstViewsOfCrops, makeViewsOfCrops } from "../augment/views.ts";
 import { Random } from "../random.ts";
-import type { Batch, LabelledViews } from "../methods/stec.ts";
+import type { Batch } from "./batch.ts";
 import { borrowTypedArray, upload } from "../torch/create.ts";
 import { Ahead } from "./ahead.ts";
 import {
@@ -116,7 +116,7 @@ class Part {
     return { toBatch: () => this.#toBatch(crops, key) };
   }
 
-  #toBatch(crops: Crops, key: DrawKey): Batch | LabelledViews {
+  #toBatch(crops: Crops, key: DrawKey): Batch {
     const { views: settings, linear, device } = this.#options, { size } = settings;
     const count = crops.pixels.length / (3 * size * size);
     const shape = [count, 3, size, size];
@@ -125,8 +125,8 @@ class Part {
       : upload(crops.pixels, device, shape);
     const parameters = drawViews(settings, crops.sizes, key), labels = this.#labelsOf(crops.picked);
     const batch = linear
-      ? { views: makeFirstViewsOfCrops(pixels, parameters), labels: labels! }
-      : { ...makeViewsOfCrops(pixels, parameters), labels };
+      ? { labeled: { views: makeFirstViewsOfCrops(pixels, parameters), labels: labels! } }
+      : { pairs: { ...makeViewsOfCrops(pixels, parameters), labels } };
     crops.release();
     return batch;
   }

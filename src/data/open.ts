@@ -6,6 +6,7 @@
 
 import type { DataSettings, LossSettings } from "../config/settings.ts";
 import { messageOf } from "../errors.ts";
+import type { MethodEntry } from "../methods/registry.ts";
 import { type BatchImages, type BatchSource, type BatchSourceOptions, MemoryBatches } from "./batches.ts";
 import { findFiles } from "./binary.ts";
 import { cifarFiles, loadCifar } from "./cifar.ts";
@@ -49,13 +50,17 @@ export async function openImages(
   return new FolderImages(files, { name: dataset, size: image_size, workers: num_workers, notes });
 }
 
-/** Opens a data set to train on. */
+/**
+ * Opens a data set to train on.
+ *
+ * @param batches what the method learns from
+ */
 export async function openSource(
   settings: DataSettings & LossSettings,
   options: BatchSourceOptions,
+  batches: MethodEntry["batches"] = "pairs",
 ): Promise<BatchSource> {
-  const { stop_gradient, discrimination_lambda, manip_lambda, num_workers } = settings;
-  const linear = stop_gradient === 2;
+  const { discrimination_lambda, manip_lambda, num_workers } = settings, linear = batches === "labeled";
   findTestFiles(settings);
   const inMemory = await readDataset(settings, "train");
   if (inMemory !== null) return new MemoryBatches(await arrange(settings, inMemory, linear), options);

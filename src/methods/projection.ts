@@ -1,5 +1,5 @@
 /**
- * The projection in front of the contrastive loss.
+ * The projection in front of a loss, and the multilayer perceptron that it is made of.
  *
  * @module
  */
@@ -11,28 +11,27 @@ import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 
-/** Sizes of the projection. */
-export interface ProjectionOptions {
-  /** Width of the encoder's features. */
+/** Sizes of a perceptron with one hidden layer. */
+export interface MlpOptions {
+  /** The width of the input. */
   readonly inputs: number;
-  /** Width of the hidden layer. */
+  /** The width of the hidden layer. */
   readonly hidden: number;
-  /** Width of the result. */
+  /** The width of the output. */
   readonly outputs: number;
-  /** Whether a BatchNorm follows the last layer; its bias is fixed at 0. */
-  readonly finalBatchNorm: boolean;
-  /** Where the initial weights are drawn from. */
+  /** Whether a BatchNorm follows the last layer. Its bias is fixed at 0. */
+  readonly finalBatchNorm?: boolean;
+  /** The source of the initial weights. */
   readonly generator?: Generator | null;
 }
 
-/** Linear - BatchNorm - ReLU - Linear (no bias) - BatchNorm (no bias) - unit length: (N, inputs) to (N, outputs). */
-export class Projection extends Layer {
+/** Linear - BatchNorm - ReLU - Linear (no bias), and possibly BatchNorm (no bias): (N, inputs) to (N, outputs). */
+export class Mlp extends Layer {
   readonly #model: Sequential;
 
-  /** A projection with fresh weights. */
-  constructor(options: ProjectionOptions) {
+  /** A perceptron with fresh weights. */
+  constructor({ inputs, hidden, outputs, finalBatchNorm = false, generator }: MlpOptions) {
     super();
-    const { inputs, hidden, outputs, finalBatchNorm, generator } = options;
     const layers: Record<string, Layer> = {
       hidden: new Linear(inputs, hidden, { generator }),
       bn_hidden: new BatchNorm(hidden),
@@ -47,8 +46,32 @@ export class Projection extends Layer {
     this.#model = this.child("model", new Sequential(layers));
   }
 
+  /** (N, inputs) to (N, outputs). */
+  override forward(input: Tensor): Tensor {
+    return this.#model.forward(input);
+  }
+}
+
+/** Settings of a projection. */
+export interface ProjectionSettings {
+  /** The width of the hidden layer. */
+  readonly hidden_mlp: number;
+  /** The width of the output. */
+  readonly feat_dim: number;
+  /** Whether a BatchNorm follows the last layer. */
+  readonly projection_final_batch_norm: boolean;
+}
+
+/** The reference's projection: a perceptron, scaled to unit length. */
+export class Projection extends Mlp {
+  /** A projection of features with fresh weights. */
+  constructor(inputs: number, settings: ProjectionSettings, generator: Generator | null) {
+    const { hidden_mlp: hidden, feat_dim: outputs, projection_final_batch_norm: finalBatchNorm } = settings;
+    super({ inputs, hidden, outputs, finalBatchNorm, generator });
+  }
+
   /** (N, inputs) to unit vectors (N, outputs). */
   override forward(features: Tensor): Tensor {
-    return scope(() => normalize(this.#model.forward(features)));
+    return scope(() => normalize(super.forward(features)));
   }
 }

@@ -78,6 +78,13 @@ export abstract class Module implements Disposable {
     return Array.from(this.namedParameters(), ([, parameter]) => parameter);
   }
 
+  /** The parameters that learn: those that back-propagation gives gradients. A module that ignores some leaves them out. */
+  learnedParameters(): Tensor[] {
+    const own = [...this.#parameters.values()].filter(({ requiresGrad }) => requiresGrad);
+    const inner = Array.from(this.#children.values(), (child) => child.learnedParameters());
+    return [...own, ...inner.flat()];
+  }
+
   /** The number of elements of all parameters. */
   parameterCount(): number {
     return this.parameters().reduce((sum, parameter) => sum + parameter.numel, 0);

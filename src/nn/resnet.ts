@@ -10,6 +10,7 @@ import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { type Architecture, LAYOUTS } from "./architectures.ts";
 import { BatchNorm, Conv2d, Linear, Sequential } from "./layers.ts";
+import type { Encoder } from "./encoder.ts";
 import { Layer } from "./module.ts";
 
 /** Output channels of a bottleneck block for each of its inner channels. */
@@ -115,9 +116,11 @@ export class Bottleneck extends Layer {
  *
  * It carries the reference's unused classifier `fc` (1000, features), so that names agree with its checkpoints.
  */
-export class ResNet extends Layer {
+export class ResNet extends Layer implements Encoder {
   /** The width of the features: 8 times the first stage's, or 32 times with bottlenecks. */
   readonly featureWidth: number;
+  /** The unused classifier. */
+  readonly fc: Linear;
   readonly #conv1: Conv2d;
   readonly #bn1: BatchNorm;
   readonly #maxPool: boolean;
@@ -151,7 +154,13 @@ export class ResNet extends Layer {
       return this.child(`layer${stage + 1}`, new Sequential(layers));
     });
     this.featureWidth = inputs;
-    this.child("fc", new Linear(inputs, 1000, { generator }));
+    this.fc = this.child("fc", new Linear(inputs, 1000, { generator }));
+  }
+
+  /** All that require gradients but those of the unused classifier. */
+  override learnedParameters(): Tensor[] {
+    const unused = this.fc.parameters();
+    return super.learnedParameters().filter((parameter) => !unused.includes(parameter));
   }
 
   /** (N, 3, H, W) to (N, featureWidth). */

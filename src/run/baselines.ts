@@ -10,7 +10,8 @@ import { extractFeatures } from "../probe/features.ts";
 import { linearProbe } from "../probe/linear_probe.ts";
 import { dispose, scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { buildModel } from "./build.ts";
+import { Generator } from "../torch/random.ts";
+import { buildEncoder } from "./build.ts";
 
 /** Test accuracies of linear probes that were trained on a training set. */
 export interface Baselines {
@@ -34,10 +35,10 @@ export async function measureBaselines(settings: TrainSettings, device: string):
     dispose([...Object.values(known), ...Object.values(asked)]);
     return accuracy;
   };
-  using model = buildModel(settings, 0, settings.seed).to({ device });
-  model.eval();
+  using generator = new Generator(settings.seed);
+  using encoder = buildEncoder(settings, generator).to({ device }).eval();
   return {
     rawPixels: await probe((images) => images.flatten(1)),
-    untrainedEncoder: await probe((images) => model.encoder.forward(images)),
+    untrainedEncoder: await probe((images) => encoder.forward(images)),
   };
 }

@@ -4,36 +4,37 @@
  * @module
  */
 
-import type { TrainSettings } from "../config/settings.ts";
-import type { ModelSettings } from "../config/settings.ts";
+import type { LossSettings, ModelSettings, TrainSettings } from "../config/settings.ts";
+import type { Method } from "../methods/method.ts";
+import type { MethodBuilder } from "../methods/registry.ts";
+import type { Encoder } from "../nn/encoder.ts";
+import { ResNet } from "../nn/resnet.ts";
 import { Adam } from "../optim/adam.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
 import { larsGroups, plainGroups } from "../optim/param_groups.ts";
 import { constantSchedule, cosineSchedule, type Schedule } from "../optim/schedule.ts";
 import { Sgd } from "../optim/sgd.ts";
-import { type ObjectiveOptions, Stec } from "../methods/stec.ts";
 import { Generator } from "../torch/random.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { Plan } from "./plan.ts";
 
 const MOMENTUM = 0.9;
 
-/** The model of the settings, with weights drawn from the seed. */
-export function buildModel(settings: ModelSettings, classes: number, seed: number): Stec {
+/** The encoder of the settings, with fresh weights. */
+export function buildEncoder(settings: ModelSettings, generator: Generator | null): Encoder {
+  const { arch, width, first_conv: firstConv, maxpool1: maxPool } = settings;
+  return new ResNet({ arch, width, firstConv, maxPool, generator });
+}
+
+/** The method of the settings, with weights drawn from the seed. */
+export function buildModel(
+  build: MethodBuilder,
+  settings: ModelSettings & LossSettings,
+  classes: number,
+  seed: number,
+): Method {
   using generator = new Generator(seed);
-  return new Stec({
-    arch: settings.arch,
-    firstConv: settings.first_conv,
-    maxPool: settings.maxpool1,
-    width: settings.width,
-    projectionHidden: settings.hidden_mlp,
-    projectionOutputs: settings.feat_dim,
-    projectionFinalBatchNorm: settings.projection_final_batch_norm,
-    manipulationHidden: settings.manip_hidden_mlp,
-    bins: settings.n_bins,
-    classes,
-    generator,
-  });
+  return build(settings, { makeEncoder: () => buildEncoder(settings, generator), classes, generator });
 }
 
 /** The optimiser of the settings for the parameters that learn. */
@@ -57,15 +58,4 @@ export function buildSchedule(settings: TrainSettings, plan: Plan): Schedule {
   return settings.lr_scheduler === "cosine"
     ? cosineSchedule(plan.warmupSteps, plan.scheduleSteps)
     : constantSchedule;
-}
-
-/** How the loss is made up. */
-export function objectiveOf(settings: TrainSettings): ObjectiveOptions {
-  return {
-    discriminationLambda: settings.discrimination_lambda,
-    manipulationLambda: settings.manip_lambda,
-    supervisedLambda: settings.supervised_lambda,
-    temperature: settings.temperature,
-    stopGradient: settings.stop_gradient,
-  };
 }

@@ -93,13 +93,14 @@ export class Checkpoints {
 
   #startFromWeights(path: string): void {
     const { reinitialize_supervised_head, seed } = this.#settings;
-    const passOver = reinitialize_supervised_head ? ["supervised_head"] : [];
-    const fresh = startFromWeights(path, this.#learner.model, passOver);
-    if (fresh.includes("supervised_head")) {
+    const { model } = this.#learner, head = model.supervisedHead ?? null;
+    const fresh = startFromWeights(path, model, reinitialize_supervised_head && head ? [head] : []);
+    if (head !== null && fresh.includes(head)) {
       using generator = new Generator(seed);
-      this.#learner.model.reinitializeSupervisedHead(generator);
+      head.reinitialize(generator);
     }
-    const without = fresh.length > 0 ? `, but for ${fresh.join(" and ")}, which start afresh` : "";
+    const names = [...model.children()].filter(([, module]) => fresh.includes(module)).map(([name]) => name);
+    const without = names.length > 0 ? `, but for ${names.join(" and ")}, which start afresh` : "";
     this.notes.push(`Took the weights of ${path}${without}; optimiser and epochs start anew`);
   }
 

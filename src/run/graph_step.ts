@@ -5,8 +5,8 @@
  */
 
 import { UsageError } from "../errors.ts";
+import type { Batch } from "../data/batch.ts";
 import type { Prepared } from "../data/batches.ts";
-import type { Batch, LabelledViews } from "../methods/stec.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { upload } from "../torch/create.ts";
 import { gpuNumber, useOwnStream } from "../torch/cuda.ts";
@@ -14,7 +14,7 @@ import { CudaGraph, type Recorder } from "../torch/cuda_graph.ts";
 import { dispose, keep, scope } from "../torch/scope.ts";
 import { Tensor } from "../torch/tensor.ts";
 import { ALONE } from "../peers.ts";
-import { compute, type Learner, pend, type PendingMetrics } from "./step.ts";
+import { compute, type Learner, type Pace, type PendingMetrics, toMetrics } from "./step.ts";
 
 /** Steps before the recording, in which cuDNN chooses its algorithms and the optimiser makes its memory. */
 const WARM_UP = 3;
@@ -40,8 +40,8 @@ export function replayedSteps(learner: Learner): GraphStep {
 
 /** What stays in its place from step to step: the recorded work reads and writes it. */
 interface Places {
-  readonly batch: Batch | LabelledViews;
-  /** What the optimiser wants to know of the step. */
+  readonly batch: Batch;
+  /** What the optimizer and then the method want to know of the step. */
   readonly numbers: Tensor;
   /** The metrics; made in the first step. */
   metrics?: PendingMetrics;
@@ -56,6 +56,8 @@ export class GraphStep implements Disposable {
   readonly #learner: Learner;
   readonly #recorder: Recorder;
   #places: Places | undefined;
+  /** So many of the numbers are the optimizer's; the method has the others. */
+  #split = 0;
   #warm = 0;
   #recorded = false;
 
@@ -66,8 +68,10 @@ export class GraphStep implements Disposable {
   }
 
   /** One step. */
-  step(prepared: Prepared, learningRate: number): PendingMetrics {
-    const places = this.#places = this.#put(prepared, this.#learner.optimizer.advance(learningRate));
+  step(prepared: Prepared, { learningRate, progress }: Pace): PendingMetrics {
+    const { model, optimizer } = this.#learner, ofOptimizer = optimizer.advance(learningRate);
+    const places = this.#places = this.#put(prepared, [...ofOptimizer, ...model.advance?.(progress) ?? []]);
+    this.#split = ofOptimizer.length;
     if (this.#warm < WARM_UP) {
       this.#warm++;
       this.#work(places);
@@ -105,8 +109,12 @@ export class GraphStep implements Disposable {
       model.zeroGrad();
       const losses = compute(this.#learner, { toBatch: () => places.batch });
       losses.loss.backward();
-      noGrad(() => optimizer.update(places.numbers.unbind()));
-      const { names, values } = pend(losses);
+      noGrad(() => {
+        const numbers = places.numbers.unbind();
+        optimizer.update(numbers.slice(0, this.#split));
+        model.afterUpdate?.(numbers.slice(this.#split));
+      });
+      const { names, values } = toMetrics(losses);
       if (places.metrics === undefined) places.metrics = { names, values: keep(values) };
       else places.metrics.values.copy_(values);
     });
@@ -124,7 +132,7 @@ export class GraphStep implements Disposable {
 }
 
 /** The tensors inside a batch, in a fixed order. */
-function tensorsOf(batch: Batch | LabelledViews): Tensor[] {
+function tensorsOf(batch: Batch): Tensor[] {
   const found: Tensor[] = [];
   mapTensors(batch, (tensor) => (found.push(tensor), tensor));
   return found;

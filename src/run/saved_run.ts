@@ -18,6 +18,7 @@ import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
 import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { messageOf } from "../errors.ts";
+import type { Method } from "../methods/method.ts";
 import type { Module } from "../nn/module.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { loadOptimizer, saveOptimizer } from "./optimizer_state.ts";
@@ -83,7 +84,8 @@ function scheduleState(groups: number, steps: number, learningRate: number, sett
 export function continueRun(path: string, learner: Learner): SavedRun {
   using file = readCheckpoint(path);
   const checkpoint = parseLightning(file.root, path), saved = savedRunOf(checkpoint, path);
-  loadWeights(path, learner.model, checkpoint.stateDict);
+  const load = learner.model.partial ? loadParts : loadWeights;
+  load(path, learner.model, checkpoint.stateDict);
   loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
   if (checkpoint.scaler !== undefined) learner.scaler?.load(checkpoint.scaler);
   return saved;
@@ -125,20 +127,31 @@ export function faultOfFile(path: string): string | null {
  * Takes only the weights of a checkpoint, for a new run: the encoder's must all be there. Of the heads, those of
  * other sizes are passed over.
  *
- * @returns the names of modules that kept their fresh weights
+ * @returns the modules that kept their fresh weights
  */
-export function startFromWeights(path: string, model: Module, passOver: readonly string[]): string[] {
+export function startFromWeights(path: string, model: Method, passOver: readonly Module[]): Module[] {
   using file = readCheckpoint(path);
   const { stateDict } = parseLightning(file.root, path);
-  const fresh: string[] = [];
+  const fresh: Module[] = [];
   for (const [name, module] of model.children()) {
     const part = partOf(stateDict, name),
       { missing, unexpected, reshaped } = compareNames(part, module.stateDict());
     const fits = missing.length + unexpected.length + reshaped.length === 0;
-    if (name === "encoder" || (fits && !passOver.includes(name))) loadWeights(path, module, part);
-    else fresh.push(name);
+    if (module === model.encoder || (fits && !passOver.includes(module))) loadWeights(path, module, part);
+    else fresh.push(module);
   }
+  model.restart?.();
   return fresh;
+}
+
+/**
+ * Loads a module from a file that may hold more modules.
+ *
+ * @throws {TypeError} if names or shapes of the module's own parts differ: nothing is loaded then
+ */
+export function loadParts(path: string, module: Module, stored: ReadonlyMap<string, StoredTensor>): void {
+  const own = module.children();
+  loadAll(path, module.stateDict(), new Map([...stored].filter(([name]) => own.has(name.split(".", 1)[0]))));
 }
 
 /** The entries below a module's name, without it. */

@@ -9,7 +9,7 @@ import type { GradientReducer } from "../distributed/ddp.ts";
 import { ALONE, type Peers } from "../peers.ts";
 import type { GradScaler } from "../optim/grad_scaler.ts";
 import type { Optimizer } from "../optim/optimizer.ts";
-import type { LinearLosses, Losses, ObjectiveOptions, Stec } from "../methods/stec.ts";
+import type { Losses, Method } from "../methods/method.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
 import type { DType } from "../torch/dtype.ts";
 import { stack } from "../torch/functional.ts";
@@ -20,9 +20,8 @@ import type { Metrics } from "./log.ts";
 
 /** What a run learns with. */
 export interface Learner {
-  readonly model: Stec;
+  readonly model: Method;
   readonly optimizer: Optimizer;
-  readonly objective: ObjectiveOptions;
   readonly device: string;
   /** The 16-bit type that convolutions work in; null: float32. */
   readonly precision: DType | null;
@@ -36,19 +35,13 @@ export interface Learner {
   readonly graph?: GraphStep;
 }
 
-/** The reported names of the losses' entries. */
-const NAMES: Readonly<Record<keyof Losses, string>> = {
-  loss: "loss",
-  featureSpread: "feature_spread",
-  discriminationLoss: "discrimination_loss",
-  discriminationAccuracy: "discrimination_accuracy",
-  contrastAccuracy: "contrast_accuracy",
-  contrastEntropy: "contrast_entropy",
-  manipulationLoss: "manip_loss",
-  manipulationAccuracy: "manip_accuracy",
-  supervisedLoss: "supervised_loss",
-  supervisedAccuracy: "supervised_accuracy",
-};
+/** Where a step stands in its run, and how far it goes. */
+export interface Pace {
+  /** The learning rate of the step. */
+  readonly learningRate: number;
+  /** The share of the run's schedule that lies behind it: optimizer step k of K has k / K. */
+  readonly progress: number;
+}
 
 /** Metrics that still are on the device: reading them waits for it, so do it rarely. Dispose of `values`. */
 export interface PendingMetrics {
@@ -56,12 +49,12 @@ export interface PendingMetrics {
   readonly values: Tensor;
 }
 
-/** The losses as metrics. */
-export function pend(losses: Losses | LinearLosses): PendingMetrics {
-  const entries = Object.entries(losses) as [keyof Losses, Tensor][];
+/** The loss and the other metrics in one tensor. */
+export function toMetrics({ loss, metrics }: Losses): PendingMetrics {
+  const all = { loss, ...metrics };
   return {
-    names: entries.map(([name]) => NAMES[name]),
-    values: noGrad(() => stack(entries.map(([, value]) => value.detach().double()))),
+    names: Object.keys(all),
+    values: noGrad(() => stack(Object.values(all).map((value) => value.detach().double()))),
   };
 }
 
@@ -76,18 +69,11 @@ export function readMetrics({ names, values }: PendingMetrics, prefix: string, p
 
 /** The losses of a batch. */
 export function compute(
-  { model, objective, device, precision }: Learner,
+  { model, device, precision, peers = ALONE }: Learner,
   prepared: Prepared,
-): Losses | LinearLosses {
+): Losses {
   const batch = prepared.toBatch();
-  return autocast<Losses | LinearLosses>(
-    device,
-    precision,
-    () =>
-      "manipulation" in batch
-        ? model.losses(batch, objective)
-        : model.linearLosses(batch, objective.supervisedLambda),
-  );
+  return autocast(device, precision, () => model.losses(batch, peers));
 }
 
 /**
@@ -97,10 +83,10 @@ export function compute(
 export function trainStep(
   learner: Learner,
   prepared: Prepared,
-  learningRate: number,
+  pace: Pace,
   careful: boolean = learner.device === "cpu" && learner.graph === undefined,
 ): PendingMetrics {
-  if (learner.graph !== undefined && !careful) return learner.graph.step(prepared, learningRate);
+  if (learner.graph !== undefined && !careful) return learner.graph.step(prepared, pace);
   return scope(() => {
     learner.model.zeroGrad();
     const losses = compute(learner, prepared);
@@ -108,20 +94,23 @@ export function trainStep(
       (learner.peers ?? ALONE).any(!Number.isFinite(losses.loss.item()));
     if (!isBad) {
       learner.reducer?.prepare();
-      learn(learner, losses.loss, learningRate);
+      learn(learner, losses.loss, pace);
     }
-    return pend(losses);
+    return toMetrics(losses);
   });
 }
 
-function learn({ optimizer, scaler }: Learner, loss: Tensor, learningRate: number): void {
+function learn(learner: Learner, loss: Tensor, { learningRate, progress }: Pace): void {
+  const { model, optimizer, scaler } = learner;
   if (scaler === undefined) {
     loss.backward();
     optimizer.step(learningRate);
   } else {
     scaler.scale(loss).backward();
-    scaler.step(optimizer, learningRate);
+    if (!scaler.step(optimizer, learningRate)) return;
   }
+  const numbers = model.advance?.(progress) ?? [];
+  noGrad(() => model.afterUpdate?.(numbers));
 }
 
 /** Computes a batch's losses for what happens on the way; nothing is learnt. */
@@ -137,7 +126,7 @@ export async function validate(learner: Learner, source: BatchSource): Promise<M
     for (let i = 0; i < source.validationBatches; i++) {
       const prepared = await source.prepareValidation(i);
       const metrics = noGrad(() =>
-        readMetrics(scope(() => pend(compute(learner, prepared))), "val/", learner.peers)
+        readMetrics(scope(() => toMetrics(compute(learner, prepared))), "val/", learner.peers)
       );
       for (const [name, value] of Object.entries(metrics)) {
         sums[name] = (sums[name] ?? 0) + value / source.validationBatches;

@@ -17,8 +17,8 @@ import { loadInto } from "../checkpoint/tensors.ts";
 import { type Architecture, ARCHITECTURES } from "../nn/architectures.ts";
 import type { Module } from "../nn/module.ts";
 import { ResNet } from "../nn/resnet.ts";
-import { ManipulationHead } from "../methods/manipulation.ts";
-import { SupervisedHead } from "../methods/stec.ts";
+import { ManipulationHead } from "../methods/manipulation_head.ts";
+import { SupervisedHead } from "../methods/supervised_head.ts";
 import { LAYOUT } from "./machine.ts";
 import { loadWeights, partOf } from "./saved_run.ts";
 
@@ -35,6 +35,9 @@ export interface StoredModel extends Disposable {
   /** Optimiser steps that it was trained for, 0 where the file does not say. */
   readonly steps: number;
 }
+
+/** What heads that only predict do with a loss. */
+const LEARNS_NOTHING = { supervised_lambda: 0, stop_gradient: 1, manip_lambda: 0 } as const;
 
 /**
  * Loads the networks of a checkpoint of this program or the reference, or an exported encoder. Names and shapes tell
@@ -54,10 +57,15 @@ export function loadModel(path: string, device: string, maxPool: boolean): Store
   };
   const supervisedHead = classes === null
     ? null
-    : load("supervised_head", new SupervisedHead(features, classes, null));
-  const manipulationHead = manipHidden === null || bins === null
-    ? null
-    : load("binned_prediction_model", new ManipulationHead({ features, hidden: manipHidden, bins }));
+    : load("supervised_head", new SupervisedHead(features, classes, LEARNS_NOTHING, null));
+  const manipulationHead = manipHidden === null || bins === null ? null : load(
+    "binned_prediction_model",
+    new ManipulationHead(
+      features,
+      { manip_hidden_mlp: manipHidden, n_bins: bins, ...LEARNS_NOTHING },
+      null,
+    ),
+  );
   const modules = [encoder, supervisedHead, manipulationHead].filter((module) => module !== null);
   for (const module of modules) {
     module.to({ device, memoryFormat: LAYOUT }).eval().requiresGrad_(false);

@@ -12,22 +12,18 @@ import { Sgd } from "../../src/optim/sgd.ts";
 import type { Metrics } from "../../src/run/log.ts";
 import { LAYOUT } from "../../src/run/machine.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
-import { type Batch, type ObjectiveOptions, Stec } from "../../src/methods/stec.ts";
+import type { Batch } from "../../src/data/batch.ts";
+import type { Module } from "../../src/nn/module.ts";
+import { SimClr } from "../../src/methods/simclr.ts";
 import { tensor } from "../../src/torch/create.ts";
 import type { DType } from "../../src/torch/dtype.ts";
 import { cat } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
 import { fill, img, unit } from "../golden.ts";
+import { contextOf, GOLDEN_SETTINGS } from "../methods/made_method.ts";
 
 const SIZE = 8;
-const OBJECTIVE: ObjectiveOptions = {
-  discriminationLambda: 2,
-  manipulationLambda: 1,
-  supervisedLambda: 1,
-  temperature: 0.5,
-  stopGradient: 1,
-};
 /**
  * How far two devices, or two ways to compute the same, may be apart in float64 after a few steps. These batches of eight
  * magnify rounding a thousandfold with every step: float32 would leave two digits after three.
@@ -37,7 +33,7 @@ export const FLOAT64 = { rtol: 1e-7, atol: 1e-9 };
 export const SLOW = { rate: 0.002, rtol: 0.02 };
 
 /** The optimisers of the golden steps, and their learning rates. */
-export const OPTIMIZERS: Record<string, { lr: number; make: (model: Stec) => Optimizer }> = {
+export const OPTIMIZERS: Record<string, { lr: number; make: (model: Module) => Optimizer }> = {
   stec: {
     lr: 0.5,
     make: (model) => new Sgd(larsGroups(model.namedParameters(), 1e-4), { momentum: 0.9, nesterov: false }),
@@ -55,10 +51,12 @@ function batch(step: number, device: string, dtype: DType): Batch {
   const shape = [SIZE, 3, 32, 32];
   const bounds = tensor([2.2, 2.2, 0.6], { dtype: "float64" });
   return {
-    views: cat([img(`s${step}.a`, shape), img(`s${step}.b`, shape)]).to({ dtype, device }),
-    manipulation: unit(`s${step}.theta`, [SIZE, 2, 3]).mul(bounds).to({ dtype, device }),
-    solarized: null,
-    labels: tensor(Array.from({ length: SIZE }, (_, i) => (3 * i + step) % 10), { dtype: "int64", device }),
+    pairs: {
+      views: cat([img(`s${step}.a`, shape), img(`s${step}.b`, shape)]).to({ dtype, device }),
+      manipulation: unit(`s${step}.theta`, [SIZE, 2, 3]).mul(bounds).to({ dtype, device }),
+      solarized: null,
+      labels: tensor(Array.from({ length: SIZE }, (_, i) => (3 * i + step) % 10), { dtype: "int64", device }),
+    },
   };
 }
 
@@ -70,25 +68,14 @@ export interface LearnerOptions {
   readonly dtype?: DType;
   /** Channels of the encoder's first stage; 16 here, the golden steps have 64. */
   readonly width?: number;
-  /** As in `ObjectiveOptions`: the golden steps have float32. */
+  /** As in `NtXentOptions`: the golden steps have float32. */
   readonly similarityDtype?: "float32";
 }
 
 /** What the golden steps learn with, at their beginning. */
 export function learner(tag: string, device: string, options: LearnerOptions = {}): Learner {
   const { precision = null, dtype = "float32", width = 16, similarityDtype } = options;
-  const model = new Stec({
-    arch: "resnet18",
-    firstConv: false,
-    maxPool: false,
-    width,
-    projectionHidden: 512,
-    projectionOutputs: 64,
-    projectionFinalBatchNorm: true,
-    manipulationHidden: [512],
-    bins: 6,
-    classes: 10,
-  });
+  const model = new SimClr({ ...GOLDEN_SETTINGS, similarityDtype }, contextOf({ width }));
   fill(model.stateDict());
   model.to({ device, dtype, memoryFormat: LAYOUT });
   const scaler = precision === "float16" ? new GradScaler(device) : undefined;
@@ -97,7 +84,6 @@ export function learner(tag: string, device: string, options: LearnerOptions = {
   return {
     model,
     optimizer: OPTIMIZERS[tag].make(model),
-    objective: { ...OBJECTIVE, similarityDtype },
     device,
     precision,
     scaler,
@@ -113,11 +99,17 @@ export function free({ model, optimizer, scaler }: Learner): void {
 export function step(own: Learner, number: number, rate: number): Metrics {
   const [{ dtype }] = own.model.parameters();
   return scope(() =>
-    readMetrics(trainStep(own, { toBatch: () => batch(number, own.device, dtype) }, rate), "")
+    readMetrics(
+      trainStep(own, { toBatch: () => batch(number, own.device, dtype) }, {
+        learningRate: rate,
+        progress: 0,
+      }),
+      "",
+    )
   );
 }
 
 /** Norms of the parameters, on the CPU. */
-export function norms(model: Stec): Tensor {
+export function norms(model: Module): Tensor {
   return tensor(model.parameters().map((parameter) => parameter.norm().item()), { dtype: "float64" });
 }

@@ -58,14 +58,8 @@ for (const options of [{ dtype: "float64" }, { precision: "bfloat16" }] as const
       alone((group) =>
         scope(() => {
           const [plain, own] = [0, 1].map(() => learner("sgd", device, options));
-          const parameters = [...own.model.reachedParameters(own.objective)];
-          using reducer = parallelize(own.model, parameters, group)!;
-          const together = {
-            ...own,
-            objective: { ...own.objective, gathering: group },
-            peers: group,
-            reducer,
-          };
+          using reducer = parallelize(own.model, own.model.learnedParameters(), group)!;
+          const together = { ...own, peers: group, reducer };
           for (let i = 0; i < 3; i++) {
             const expected = step(plain, 0, SLOW.rate).loss, { loss } = step(together, 0, SLOW.rate);
             const [actual, wanted] = [loss, expected].map((number) => tensor(number, { dtype: "float64" }));

@@ -3,7 +3,7 @@ import sharp from "sharp";
 import { MemoryBatches } from "../../src/data/batches.ts";
 import { FolderBatches, type FolderBatchesOptions } from "../../src/data/folder_batches.ts";
 import { listImageFolder } from "../../src/data/image_folder.ts";
-import type { Batch, LabelledViews } from "../../src/methods/stec.ts";
+import type { Batch } from "../../src/data/batch.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { threads } from "../../src/torch/device.ts";
 import { temporaryFolder, writeJpegs } from "../made_data.ts";
@@ -20,9 +20,15 @@ const OPTIONS: FolderBatchesOptions = {
 type Numbers = Record<string, readonly number[]>;
 
 /** A batch's tensors as numbers. */
-function numbersOf(prepared: { toBatch(): Batch | LabelledViews }): Numbers {
+/** The one part that a batch of files has. */
+function oneOf({ pairs, labeled }: Batch) {
+  assert.ok((pairs === undefined) !== (labeled === undefined));
+  return pairs ?? labeled!;
+}
+
+function numbersOf(prepared: { toBatch(): Batch }): Numbers {
   return scope(() => {
-    const entries = Object.entries(prepared.toBatch()).filter(([, tensor]) => tensor !== null);
+    const entries = Object.entries(oneOf(prepared.toBatch())).filter(([, tensor]) => tensor !== null);
     return Object.fromEntries(entries.map(([name, tensor]) => [name, tensor.toNumbers()]));
   });
 }

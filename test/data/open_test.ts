@@ -16,7 +16,7 @@ Deno.test("openSource and openImages leave their notes where they fail", async (
   await writeJpegs(folder.path, { only: 9 });
   Deno.writeTextFileSync(`${folder.path}/only/names.txt`, "");
   const settings = resolveTrain({ dataset: "folder", data_dir: folder.path, stop_gradient: 2 });
-  const notes: string[] = [], failing = openSource(settings, { ...OPTIONS, rank: 0, notes });
+  const notes: string[] = [], failing = openSource(settings, { ...OPTIONS, rank: 0, notes }, "labeled");
   await assert.rejects(
     failing,
     /^Error: Cannot train the supervised head alone on .*: its images have no labels$/,
@@ -26,7 +26,8 @@ Deno.test("openSource and openImages leave their notes where they fail", async (
     `Only one class folder in ${folder.path}, only: training without labels`,
     "Holding out 10% of the images for validation (fewer than 500 images)",
   ]);
-  const second: string[] = [], again = openSource(settings, { ...OPTIONS, rank: 1, notes: second });
+  const second: string[] = [],
+    again = openSource(settings, { ...OPTIONS, rank: 1, notes: second }, "labeled");
   await assert.rejects(again, /no labels/);
   assert.deepEqual(second, [], "the first process says what was found");
   const empty = { ...settings, data_dir: `${folder.path}/none` }, found: string[] = [];

@@ -12,12 +12,13 @@ import { BatchNorm } from "../../src/nn/layers.ts";
 import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
 import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
-import { type Batch, Stec } from "../../src/methods/stec.ts";
+import type { Batch } from "../../src/data/batch.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { cat } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
 import { fill, img, unit } from "../golden.ts";
+import { contextOf, linearEvaluation, simClr } from "../methods/made_method.ts";
 
 /** What may differ between runs. */
 export interface StepsOptions {
@@ -45,18 +46,22 @@ function part(whole: Tensor, { rank, size }: Peers): Tensor {
   return whole.chunk(size)[rank];
 }
 
-function batch(step: number, { solarized }: StepsOptions, peers: Peers): Batch {
+function batch(step: number, { solarized, stopGradient }: StepsOptions, peers: Peers): Batch {
   const views = ["a", "b"].map((name) => part(img(`s${step}.${name}`, [SIZE, 3, 16, 16]), peers));
   const labels = Array.from({ length: SIZE }, (_, i) => (3 * i + step) % 10);
   // The first images more often, so that processes differ in how many of theirs there are.
   const marks = ["c", "d"].map((name) =>
     part(unit(`s${step}.${name}`, [SIZE]).gt(tensor(labels.map((_, i) => i / SIZE))), peers)
   );
+  const classes = part(tensor(labels, { dtype: "int64" }), peers);
+  if (stopGradient === 2) return { labeled: { views: views[0], labels: classes } };
   return {
-    views: cat(views),
-    manipulation: part(unit(`s${step}.theta`, [SIZE, 2, 3]), peers),
-    solarized: solarized ? cat(marks) : null,
-    labels: part(tensor(labels, { dtype: "int64" }), peers),
+    pairs: {
+      views: cat(views),
+      manipulation: part(unit(`s${step}.theta`, [SIZE, 2, 3]), peers),
+      solarized: solarized ? cat(marks) : null,
+      labels: classes,
+    },
   };
 }
 
@@ -67,42 +72,28 @@ function numbersOf(tensors: Iterable<[string, Tensor]>): Record<string, number[]
 /** Trains and reports. */
 export function trainSteps(peers: Peers, options: StepsOptions): StepsResult {
   const { stopGradient, supervisedLambda } = options;
-  const model = new Stec({
-    arch: "resnet18",
-    firstConv: false,
-    maxPool: false,
-    width: 2,
-    projectionHidden: 8,
-    projectionOutputs: 8,
-    projectionFinalBatchNorm: true,
-    manipulationHidden: [8],
-    bins: 6,
-    classes: 10,
-  }).to({ dtype: "float64" });
+  const build = stopGradient === 2 ? linearEvaluation : simClr;
+  const model = build({
+    ...{ hidden_mlp: 8, feat_dim: 8, projection_final_batch_norm: true, manip_hidden_mlp: [8], n_bins: 6 },
+    ...{ discrimination_lambda: 2, manip_lambda: 1, supervised_lambda: supervisedLambda, temperature: 0.5 },
+    stop_gradient: stopGradient,
+  }, contextOf({ width: 2 })).to({ dtype: "float64" });
   fill(model.stateDict());
-  if (stopGradient === 2) model.freezeAllButSupervisedHead();
-  const objective = {
-    discriminationLambda: 2,
-    manipulationLambda: 1,
-    supervisedLambda,
-    temperature: 0.5,
-    stopGradient,
-    gathering: peers,
-  };
   const learner: Learner = {
     model,
     optimizer: new Sgd(larsGroups(model.namedParameters(), 1e-4), { momentum: 0.9, nesterov: false }),
-    objective,
     device: "cpu",
     precision: null,
     peers,
-    reducer: parallelize(model, [...model.reachedParameters(objective)], peers),
+    reducer: parallelize(model, model.learnedParameters(), peers),
   };
   const metrics: Record<string, number>[] = [];
   let gradients: Record<string, number[]> = {};
   for (let step = 0; step < STEPS; step++) {
     const prepared = { toBatch: () => batch(step, options, peers) };
-    metrics.push({ ...readMetrics(trainStep(learner, prepared, 0.5), "", peers) });
+    metrics.push({
+      ...readMetrics(trainStep(learner, prepared, { learningRate: 0.5, progress: step / STEPS }), "", peers),
+    });
     if (step > 0) continue;
     const found = scope(() =>
       [...model.namedParameters()].flatMap(([name, { grad }]) => grad ? [[name, grad]] : [])

@@ -11,10 +11,10 @@ import { loadInto, tensorSource } from "../../src/checkpoint/tensors.ts";
 import { resolveTrain } from "../../src/config/resolve.ts";
 import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
-import { objectiveOf } from "../../src/run/build.ts";
 import { LAYOUT } from "../../src/run/machine.ts";
 import { continueRun, saveRun } from "../../src/run/saved_run.ts";
-import { Stec } from "../../src/methods/stec.ts";
+import { buildModel } from "../../src/run/build.ts";
+import { simClr } from "../methods/made_method.ts";
 import { ones } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 
@@ -39,24 +39,16 @@ function peakOver(largest: number): (body: () => void) => number {
 
 /** A model, and an optimiser that remembers as much, of which one tensor of 8192 x 2048 is nearly everything. */
 function makeLearner() {
-  const settings = resolveTrain({ width: 4, hidden_mlp: 8192, feat_dim: 2048, gpus: 0 });
-  const model = new Stec({
-    arch: "resnet18",
-    firstConv: false,
-    maxPool: false,
-    width: 4,
-    projectionHidden: 8192,
-    projectionOutputs: 2048,
-    projectionFinalBatchNorm: true,
-    manipulationHidden: [16],
-    bins: 6,
-    classes: 4,
-  }).to({ memoryFormat: LAYOUT });
+  const settings = resolveTrain({
+    ...{ dataset: "cifar10", arch: "resnet18", width: 4, gpus: 0 },
+    ...{ hidden_mlp: 8192, feat_dim: 2048, manip_hidden_mlp: "16" },
+  });
+  const model = buildModel(simClr, settings, 4, 1).to({ memoryFormat: LAYOUT });
   const optimizer = new Sgd(larsGroups(model.namedParameters(), 1e-4), { momentum: 0.9, nesterov: false });
   for (const { parameters } of optimizer.groups) {
     for (const [name, parameter] of parameters) optimizer.state(name, parameter).momentum_buffer.fill_(1);
   }
-  const learner = { model, optimizer, objective: objectiveOf(settings), device: "cpu", precision: null };
+  const learner = { model, optimizer, device: "cpu", precision: null };
   return { settings, learner, largest: 8192 * 2048 * 4 };
 }
 

@@ -9,12 +9,13 @@ import { readZip } from "../../src/checkpoint/zip_reader.ts";
 import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
 import { resolveTrain } from "../../src/config/resolve.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
-import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts";
+import { buildModel, buildOptimizer } from "../../src/run/build.ts";
 import { Checkpoints } from "../../src/run/checkpoints.ts";
 import { planRun } from "../../src/run/plan.ts";
 import type { Learner } from "../../src/run/step.ts";
 import { counters } from "../../src/torch/scope.ts";
 import { temporaryFolder } from "../made_data.ts";
+import { simClr } from "../methods/made_method.ts";
 
 /** A run of a small model that learns nothing: its first weight tells the steps that were done. */
 class MadeRun implements Disposable {
@@ -37,8 +38,9 @@ class MadeRun implements Disposable {
       gpus: 0,
       ...more,
     });
-    const model = buildModel(settings, 10, 1), optimizer = buildOptimizer(settings, model.namedParameters());
-    this.learner = { model, optimizer, objective: objectiveOf(settings), device: "cpu", precision: null };
+    const model = buildModel(simClr, settings, 10, 1),
+      optimizer = buildOptimizer(settings, model.namedParameters());
+    this.learner = { model, optimizer, device: "cpu", precision: null };
     const { max_epochs: maxEpochs, max_steps: maxSteps, warmup_epochs: warmupEpochs } = settings;
     const plan = planRun({ count: stepsPerEpoch, globalBatch: 1, maxEpochs, maxSteps, warmupEpochs });
     this.checkpoints = new Checkpoints(settings, this.learner, plan);

@@ -16,6 +16,8 @@ import { free, learnerOf, smallSettings } from "./small_learner.ts";
 /** Rounding differs, and a network of so few values magnifies it a thousandfold with every other step. */
 const ROUNDING = { rtol: 1e-6, atol: 1e-9 };
 
+const PACE = { learningRate: 0.1, progress: 0 };
+
 function learner(optimizer: OptimizerName): Learner {
   return learnerOf(smallSettings(optimizer), { dtype: "float64" });
 }
@@ -23,10 +25,12 @@ function learner(optimizer: OptimizerName): Learner {
 function batch(step: number, images = 4) {
   return {
     toBatch: () => ({
-      views: img(`views${step}`, [2 * images, 3, 8, 8]),
-      manipulation: unit(`manipulation${step}`, [images, 2, 3]),
-      solarized: tensor(Array.from({ length: 2 * images }, (_, i) => (i + step) % 3 === 0 ? 1 : 0)).gt(0),
-      labels: tensor(Array.from({ length: images }, (_, i) => (i + step) % 10), { dtype: "int64" }),
+      pairs: {
+        views: img(`views${step}`, [2 * images, 3, 8, 8]),
+        manipulation: unit(`manipulation${step}`, [images, 2, 3]),
+        solarized: tensor(Array.from({ length: 2 * images }, (_, i) => (i + step) % 3 === 0 ? 1 : 0)).gt(0),
+        labels: tensor(Array.from({ length: images }, (_, i) => (i + step) % 10), { dtype: "int64" }),
+      },
     }),
   };
 }
@@ -38,9 +42,9 @@ for (const optimizer of ["lars", "sgd", "adam"] as const) {
         const plain = learner(optimizer), own = learner(optimizer), recorder = new FakeRecorder();
         const graph = new GraphStep(own, recorder);
         for (let step = 0; step < 6; step++) {
-          const rate = 0.01 * (step + 1);
-          const expected = readMetrics(trainStep(plain, batch(step), rate), "");
-          const metrics = readMetrics(trainStep({ ...own, graph }, batch(step), rate), "");
+          const pace = { learningRate: 0.01 * (step + 1), progress: step / 6 };
+          const expected = readMetrics(trainStep(plain, batch(step), pace), "");
+          const metrics = readMetrics(trainStep({ ...own, graph }, batch(step), pace), "");
           assert.deepEqual(Object.keys(metrics), Object.keys(expected));
           assertClose(tensor(Object.values(metrics)), tensor(Object.values(expected)), {
             ...ROUNDING,
@@ -67,12 +71,16 @@ for (const optimizer of ["lars", "sgd", "adam"] as const) {
     scope(() => {
       const own = learner(optimizer), graph = new GraphStep(own, new FakeRecorder());
       const recorded = { ...own, graph }, state = { steps: 4, epoch: 0, bestScore: null, stepsPerEpoch: 10 };
-      for (let step = 0; step < 4; step++) trainStep(recorded, batch(step), 0.01);
+      for (let step = 0; step < 4; step++) {
+        trainStep(recorded, batch(step), { learningRate: 0.01, progress: step / 6 });
+      }
       const tensors = [...own.optimizer.states().values()].flatMap((state) => Object.values(state));
       const values = () => tensors.map((tensor) => tensor.toNumbers());
       const saved = values();
       saveRun(path, own, smallSettings(optimizer), state, 0.01);
-      for (let step = 4; step < 6; step++) trainStep(recorded, batch(step), 0.01);
+      for (let step = 4; step < 6; step++) {
+        trainStep(recorded, batch(step), { learningRate: 0.01, progress: step / 6 });
+      }
       continueRun(path, own);
       assert.deepEqual(values(), saved);
       graph[Symbol.dispose]();
@@ -84,9 +92,9 @@ for (const optimizer of ["lars", "sgd", "adam"] as const) {
 Deno.test("graph step: a batch of another shape is refused, for the recorded step cannot read it", () => {
   scope(() => {
     const own = learner("sgd"), graph = new GraphStep(own, new FakeRecorder());
-    graph.step(batch(0), 0.1);
+    graph.step(batch(0), PACE);
     assert.throws(
-      () => graph.step(batch(1, 3), 0.1),
+      () => graph.step(batch(1, 3), PACE),
       /^RangeError: Cannot replay a step: the batch's tensors are \[6,3,8,8\].*, the recorded step's \[8,3,8,8\]/,
     );
     graph[Symbol.dispose]();

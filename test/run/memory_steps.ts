@@ -9,9 +9,10 @@ import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
 import { Random } from "../../src/random.ts";
 import { readMetrics, trainStep } from "../../src/run/step.ts";
-import { Stec } from "../../src/methods/stec.ts";
+import { SimClr } from "../../src/methods/simclr.ts";
 import { setThreads } from "../../src/torch/device.ts";
 import { counters } from "../../src/torch/scope.ts";
+import { contextOf } from "../methods/made_method.ts";
 
 const STEPS = 500, COUNT = 64, SIZE = 8, BATCH = 8;
 
@@ -40,28 +41,15 @@ const source = new MemoryBatches(
   { pairs: images, labelled: null, count: COUNT },
   { views, batchSize: BATCH, seed: 1, device: "cpu", rank: 0, processes: 1 },
 );
-const model = new Stec({
-  arch: "resnet18",
-  firstConv: false,
-  maxPool: false,
-  width: 8,
-  projectionHidden: 16,
-  projectionOutputs: 8,
-  projectionFinalBatchNorm: true,
-  manipulationHidden: [16],
-  bins: 6,
-  classes: source.classes,
-});
+const settings = {
+  ...{ hidden_mlp: 16, feat_dim: 8, projection_final_batch_norm: true, manip_hidden_mlp: [16], n_bins: 6 },
+  ...{ discrimination_lambda: 2, manip_lambda: 1, supervised_lambda: 1, temperature: 0.5 },
+  stop_gradient: 1 as const,
+};
+const model = new SimClr(settings, contextOf({ width: 8, classes: source.classes }));
 const learner = {
   model,
   optimizer: new Sgd(larsGroups(model.namedParameters(), 1e-4), { momentum: 0.9, nesterov: true }),
-  objective: {
-    discriminationLambda: 2,
-    manipulationLambda: 1,
-    supervisedLambda: 1,
-    temperature: 0.5,
-    stopGradient: 1 as const,
-  },
   device: "cpu",
   precision: null,
 };
@@ -70,7 +58,10 @@ const learner = {
 const measured = new Float64Array(4 * STEPS);
 for (let step = 0; step < STEPS; step++) {
   const prepared = source.prepare({ epoch: Math.floor(step * BATCH / COUNT), step: step % (COUNT / BATCH) });
-  const { "train/loss": loss } = readMetrics(trainStep(learner, prepared, 0.01), "train/");
+  const { "train/loss": loss } = readMetrics(
+    trainStep(learner, prepared, { learningRate: 0.01, progress: 0 }),
+    "train/",
+  );
   if (!Number.isFinite(loss)) throw new Error(`The loss of step ${step} is ${loss}`);
   const { tensors, bytes, generators } = counters();
   measured.set([tensors, bytes, generators, Deno.memoryUsage().rss], 4 * step);

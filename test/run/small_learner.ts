@@ -7,9 +7,10 @@
 import { resolveTrain } from "../../src/config/resolve.ts";
 import type { OptimizerName, TrainSettings } from "../../src/config/settings.ts";
 import type { GradScaler } from "../../src/optim/grad_scaler.ts";
-import { buildModel, buildOptimizer, objectiveOf } from "../../src/run/build.ts";
+import { buildModel, buildOptimizer } from "../../src/run/build.ts";
 import type { Learner } from "../../src/run/step.ts";
 import type { DType } from "../../src/torch/dtype.ts";
+import { simClr } from "../methods/made_method.ts";
 
 /** The settings of a small network. */
 export function smallSettings(optimizer: OptimizerName = "lars"): TrainSettings {
@@ -30,11 +31,10 @@ export function learnerOf(
   settings: TrainSettings,
   { dtype = "float32", scaler }: { dtype?: DType; scaler?: GradScaler } = {},
 ): Learner {
-  const model = buildModel(settings, 10, 1).to({ dtype });
+  const model = buildModel(simClr, settings, 10, 1).to({ dtype });
   return {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),
-    objective: objectiveOf(settings),
     device: "cpu",
     precision: null,
     scaler,

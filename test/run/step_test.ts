@@ -18,12 +18,14 @@ function learner(scaler?: GradScaler): Learner {
 function step(own: Learner): void {
   trainStep(own, {
     toBatch: () => ({
-      views: img("views", [8, 3, 8, 8]).float(),
-      manipulation: unit("manipulation", [4, 2, 3]).float(),
-      solarized: null,
-      labels: tensor([0, 1, 2, 3], { dtype: "int64" }),
+      pairs: {
+        views: img("views", [8, 3, 8, 8]).float(),
+        manipulation: unit("manipulation", [4, 2, 3]).float(),
+        solarized: null,
+        labels: tensor([0, 1, 2, 3], { dtype: "int64" }),
+      },
     }),
-  }, 0.1).values[Symbol.dispose]();
+  }, { learningRate: 0.1, progress: 0 }).values[Symbol.dispose]();
 }
 
 Deno.test("step: with gradients scaled LARS makes the step that it makes without", () => {

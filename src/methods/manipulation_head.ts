@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Pairs } from "../data/batch.ts";
 import { BatchNorm, Linear, ReLU, Sequential } from "../nn/layers.ts";
 import { type Layer, Module } from "../nn/module.ts";
 import { type Gathering, UNDIVIDED } from "../peers.ts";
@@ -13,6 +14,7 @@ import { cat, crossEntropy, where } from "../torch/functional.ts";
 import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
+import type { Term } from "./method.ts";
 import { meanOf } from "./nt_xent.ts";
 
 /** Upper bounds of the bins for the 2x2 part of M_ab and for the translation; the lower ones are their negatives. */
@@ -35,7 +37,7 @@ export function manipulationBins(manipulation: Tensor, bins: number): Tensor {
   });
 }
 
-/** The loss of the prediction and how often it is right: 0-dimensional tensors, of which only `loss` has a gradient. */
+/** The loss of the prediction and how often it is right: 0-dimensional tensors. Only `loss` has a gradient. */
 export interface ManipulationLoss {
   /** Mean cross-entropy. */
   readonly loss: Tensor;
@@ -44,38 +46,54 @@ export interface ManipulationLoss {
 }
 
 /** Settings of the head. */
-export interface ManipulationHeadOptions {
-  /** Width of one view's features. */
-  readonly features: number;
+export interface ManipulationSettings {
   /** Widths of the hidden layers; none makes the head linear. */
-  readonly hidden: readonly number[];
+  readonly manip_hidden_mlp: readonly number[];
   /** Bins for each entry of the matrix. */
-  readonly bins: number;
-  /** Where the initial weights are drawn from. */
-  readonly generator?: Generator | null;
+  readonly n_bins: number;
+  /** The weight of its loss. */
+  readonly manip_lambda: number;
 }
 
 /** Predicts binned manipulations: concatenated features - [Linear - BatchNorm - ReLU]... - Linear. */
 export class ManipulationHead extends Module {
   /** Bins for each entry of the matrix. */
   readonly bins: number;
+  readonly #lambda: number;
   readonly #model: Sequential;
 
-  /** A head with fresh weights. */
-  constructor(options: ManipulationHeadOptions) {
+  /**
+   * A head with fresh weights.
+   *
+   * @param features width of one view's features
+   */
+  constructor(features: number, settings: ManipulationSettings, generator: Generator | null) {
     super();
-    const { features, hidden, bins, generator } = options;
-    this.bins = bins;
+    const { manip_hidden_mlp, n_bins, manip_lambda } = settings;
+    this.bins = n_bins;
+    this.#lambda = manip_lambda;
     const layers: Record<string, Layer> = {};
     let width = 2 * features;
-    for (const [i, next] of hidden.entries()) {
+    for (const [i, next] of manip_hidden_mlp.entries()) {
       layers[`linear_${i}`] = new Linear(width, next, { generator });
       layers[`bn_${i}`] = new BatchNorm(next);
       layers[`relu_${i}`] = new ReLU();
       width = next;
     }
-    layers.linear_final = new Linear(width, bins * 6, { generator });
+    layers.linear_final = new Linear(width, n_bins * 6, { generator });
     this.#model = this.child("model", new Sequential(layers));
+  }
+
+  /**
+   * The term that makes any method learn from efference copies. Pairs with a solarized view do not count.
+   *
+   * @param features of both views of the pairs, (2N, F)
+   */
+  term(features: Tensor, { manipulation, solarized }: Pairs, peers: Gathering): Term {
+    const [a, b] = features.chunk(2), logits = this.forward(a, b);
+    const kept = solarized === null ? null : unsolarizedPairs(solarized);
+    const { loss, accuracy } = this.loss(logits, manipulation, kept, peers);
+    return { lambda: this.#lambda, loss, metrics: { manip_loss: loss, manip_accuracy: accuracy } };
   }
 
   /** Logits (N, bins, 2, 3) from the features (N, F) of views a and of views b. */
@@ -112,4 +130,10 @@ export class ManipulationHead extends Module {
 
 function widened(logits: Tensor): Tensor {
   return logits.dtype === "float64" ? logits : logits.float();
+}
+
+/** Pairs (N) without a solarized view among their 2N views. */
+function unsolarizedPairs(solarized: Tensor): Tensor {
+  const [a, b] = solarized.chunk(2);
+  return a.logicalNot().logicalAnd(b.logicalNot());
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { manipulationBins, ManipulationHead } from "../../src/methods/manipulation.ts";
+import { manipulationBins, ManipulationHead } from "../../src/methods/manipulation_head.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { DEVICE, tensor } from "../device.ts";
 import { assertClose, goldenFile, unit } from "../golden.ts";
+
+const settings = (manip_hidden_mlp: number[]) => ({ manip_hidden_mlp, n_bins: 6, manip_lambda: 1 });
 
 Deno.test("golden manipulation_loss: bins, loss of each entry, accuracy and gradients", () => {
   scope(() => {
@@ -10,7 +12,7 @@ Deno.test("golden manipulation_loss: bins, loss of each entry, accuracy and grad
     const of = (key: string) => golden.get(key)!;
     const features = of("features").requiresGrad_();
     const [a, b] = features.chunk(2, 1);
-    const head = new ManipulationHead({ features: a.shape[1], hidden: [48], bins: 6 }).to({ device: DEVICE });
+    const head = new ManipulationHead(a.shape[1], settings([48]), null).to({ device: DEVICE });
     const state = head.stateDict();
     for (const [name, target] of state) {
       if (name.endsWith("num_batches_tracked")) continue;
@@ -45,7 +47,7 @@ Deno.test("manipulationBins: zero falls in bin 2, what lies beyond the bounds in
 
 Deno.test("ManipulationHead.loss: only kept pairs count, and none kept gives 0", () => {
   scope(() => {
-    const head = new ManipulationHead({ features: 3, hidden: [], bins: 6 }).to({ device: DEVICE });
+    const head = new ManipulationHead(3, settings([]), null).to({ device: DEVICE });
     const logits = unit("logits", [4, 6, 2, 3]).requiresGrad_(), manipulation = unit("m", [4, 2, 3]);
     const kept = tensor([1, 0, 0, 1], { dtype: "bool" });
     const some = head.loss(logits, manipulation, kept).loss;
