@@ -53,7 +53,10 @@ int32_t stec_set_gradient(double tensor, double gradient) {
     if (value.defined()) {
       // Autograd adds to it later without looking.
       TORCH_CHECK(!value.is_same(target), "a tensor cannot be its own gradient");
-      TORCH_CHECK(value.sizes() == target.sizes() && value.scalar_type() == target.scalar_type() &&
+      for (const at::Tensor& tensor : {target, value}) {
+        TORCH_CHECK(!tensor.is_nested() && !tensor.is_quantized(), describe(tensor), " takes part in no gradient");
+      }
+      TORCH_CHECK(value.layout() == target.layout() && value.sizes() == target.sizes() && value.scalar_type() == target.scalar_type() &&
                       value.device() == target.device(),
                   "a gradient must be like its tensor, ", describe(target), ", not ", describe(value));
     }

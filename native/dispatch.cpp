@@ -11,7 +11,6 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <sstream>
 #include <unordered_map>
 
@@ -99,6 +98,10 @@ const Operator& operator_at(uint32_t op) {
   return *found;
 }
 
+// Operators that cannot be called from here. One maps files into memory, past Deno's permissions; those of libtorch's
+// compiler make tensors that reach beyond their memory.
+bool is_denied(const std::string& base) { return base == "aten::from_file" || base.starts_with("inductor::"); }
+
 uint32_t find_operator(const std::string& name) {
   std::lock_guard<std::mutex> lock(registry().mutex);
   auto& numbers = registry().numbers;
@@ -106,6 +109,7 @@ uint32_t find_operator(const std::string& name) {
   const size_t colons = name.find("::");
   const size_t dot = name.find('.', colons == std::string::npos ? 0 : colons);
   const std::string base = name.substr(0, dot);
+  TORCH_CHECK(!is_denied(base), "the operator ", base, " cannot be called from here: it reaches beyond tensors");
   const std::string overload = dot == std::string::npos ? "" : name.substr(dot + 1);
   const auto handle = c10::Dispatcher::singleton().findSchema({base, overload});
   TORCH_CHECK(handle.has_value(), "libtorch has no operator ", name,
@@ -342,7 +346,7 @@ int32_t call(const Operator& op, uint32_t arguments) {
     op.handle.callBoxed(stack);
   } catch (const c10::Error& error) {
     const std::string described = describe_arguments(frame, arguments);
-    TORCH_CHECK(false, error.what_without_backtrace(), described.empty() ? "" : " (arguments: " + described + ")");
+    TORCH_CHECK(false, brief(error), described.empty() ? "" : " (arguments: " + described + ")");
   }
   TORCH_CHECK(stack.size() <= STEC_SLOTS, "too many results for one call: ", stack.size());
   size_t used = 0;
@@ -355,7 +359,7 @@ int32_t call(const Operator& op, uint32_t arguments) {
 std::string schemas_of(const std::string& name) {
   std::vector<std::string> lines;
   for (const c10::OperatorName& each : c10::Dispatcher::singleton().getAllOpNames()) {
-    if (!name.empty() && each.name != name) continue;
+    if (is_denied(each.name) || (!name.empty() && each.name != name)) continue;
     const auto handle = c10::Dispatcher::singleton().findSchema(each);
     if (!handle) continue;
     std::ostringstream line;
@@ -383,16 +387,14 @@ int32_t stec_operator_schema(uint32_t op, uint8_t* out, uint32_t capacity) {
   STEC_GUARD(STEC_FAILED, {
     std::ostringstream text;
     text << operator_at(op).handle.schema();
-    std::memcpy(out, text.str().data(), std::min<size_t>(capacity, text.str().size()));
-    return static_cast<int32_t>(text.str().size());
+    return static_cast<int32_t>(copy_text(text.str(), out, capacity));
   })
 }
 
 int32_t stec_operator_schemas(const uint8_t* name, uint32_t length, uint8_t* out, uint32_t capacity) {
   STEC_GUARD(STEC_FAILED, {
     const std::string text = schemas_of(std::string(reinterpret_cast<const char*>(name), length));
-    std::memcpy(out, text.data(), std::min<size_t>(capacity, text.size()));
-    return static_cast<int32_t>(text.size());
+    return static_cast<int32_t>(copy_text(text, out, capacity));
   })
 }
 

@@ -77,7 +77,11 @@ std::chrono::milliseconds milliseconds(double count) {
 // The tensors whose handles are in the frame's payload.
 std::vector<at::Tensor> given_tensors(uint32_t count) {
   auto given = tensor_list(tensors().locked(), thread_frame(), 0, count);
-  for (const at::Tensor& tensor : given) TORCH_CHECK(tensor.defined(), "a tensor list holds a missing tensor");
+  TORCH_CHECK(!given.empty(), "at least one tensor is needed");
+  for (const at::Tensor& tensor : given) {
+    TORCH_CHECK(tensor.defined(), "a tensor list holds a missing tensor");
+    check_plain(tensor);
+  }
   return given;
 }
 
@@ -182,6 +186,10 @@ std::shared_ptr<R> construct_reducer(Arguments... common) {
 
 std::shared_ptr<Reducer> make_reducer(const c10::intrusive_ptr<c10d::ProcessGroup>& processes,
                                       const std::vector<at::Tensor>& parameters) {
+  for (const at::Tensor& parameter : parameters) {
+    TORCH_CHECK(parameter.requires_grad() && parameter.is_leaf(), "a parameter must be a leaf that requires a gradient: ",
+                describe(parameter));
+  }
   c10d::verify_params_across_processes(processes, parameters, {});
   const std::vector<bool> sparse(parameters.size(), false);
   const std::vector<size_t> sizes{c10d::kDefaultFirstBucketBytes, c10d::kDefaultBucketBytesCap};
@@ -231,7 +239,7 @@ int32_t stec_store_get(double store, const uint8_t* key, uint32_t key_length, ui
     const std::string name = text_of(key, key_length);
     if (!entries->check({name})) return STEC_ABSENT;
     const std::vector<uint8_t> value = entries->get(name);
-    std::memcpy(out, value.data(), std::min<size_t>(capacity, value.size()));
+    if (capacity > 0) std::memcpy(out, value.data(), std::min<size_t>(capacity, value.size()));
     return static_cast<int32_t>(value.size());
   })
 }
@@ -254,6 +262,7 @@ double stec_group_new(double store, uint32_t rank, uint32_t size, double timeout
                       uint32_t host_length) {
   STEC_GUARD(STEC_FAILED, {
     TORCH_CHECK(rank < size, "rank ", rank, " is not among ", size, " processes");
+    TORCH_CHECK(size <= 65536, "at most 65,536 processes can compute together, not ", size);
     return groups().insert(make_group(stores().get(store), static_cast<int>(rank), static_cast<int>(size),
                                       milliseconds(timeout), text_of(host, host_length)));
   })
@@ -275,7 +284,7 @@ double stec_group_waited(double group) {
 
 double stec_gather(double group, double rows) {
   STEC_GUARD(STEC_FAILED, {
-    const at::Tensor mine = tensors().get(rows);
+    const at::Tensor mine = plain_tensor(rows);
     TORCH_CHECK(mine.dim() > 0, "a tensor without dimensions has no rows to gather");
     return tensors().insert(GatherRows::apply(mine, group));
   })
@@ -283,7 +292,7 @@ double stec_gather(double group, double rows) {
 
 int32_t stec_sum(double group, double tensor) {
   STEC_GUARD(STEC_FAILED, {
-    groups().get(group)->sum_(tensors().get(tensor));
+    groups().get(group)->sum_(plain_tensor(tensor));
     return 0;
   })
 }

@@ -13,10 +13,21 @@ namespace stec {
 // The message of the calling thread's last failure. Visible: the library for CUDA reports its failures by it.
 STEC_API std::string& last_error();
 
+// libtorch's message without the backtrace, nor the page about backends that follows where one lacks an operator.
+STEC_API std::string brief(const c10::Error& error);
+
 // Keeps a message. Without memory for it the message is lost, not the process.
 inline void fail(const char* message) noexcept {
   try {
     last_error() = message;
+  } catch (...) {
+    last_error().clear();
+  }
+}
+
+inline void fail(const c10::Error& error) noexcept {
+  try {
+    last_error() = brief(error);
   } catch (...) {
     last_error().clear();
   }
@@ -29,7 +40,7 @@ inline void fail(const char* message) noexcept {
   try {                                                           \
     __VA_ARGS__                                                   \
   } catch (const c10::Error& error) {                             \
-    stec::fail(error.what_without_backtrace());                   \
+    stec::fail(error);                                            \
   } catch (const std::exception& error) {                         \
     stec::fail(error.what());                                     \
   } catch (...) {                                                 \

@@ -2,7 +2,8 @@
  *
  * Numbers. Handles, sizes and lengths cross as doubles: they are exact up to 2^53 and, unlike 64-bit integers, cost
  * Deno nothing to pass. A handle names one object until it is freed and is never valid again afterwards: every
- * function checks it, so a stale or forged handle is an error, not a crash.
+ * function checks it, so a stale or forged handle is an error, not a crash. Functions that read or write elements refuse
+ * tensors whose elements do not lie in memory by shape and strides: quantized, sparse, nested, oneDNN's and meta tensors.
  *
  * Frames. Each thread brings one block of memory, the frame, that carries arguments in and results out:
  *
@@ -72,7 +73,8 @@ STEC_API int32_t stec_threads(void);
 
 /* ---- dispatch.cpp: any operator ---- */
 
-/* The number of the operator `name`, for example "aten::add.Tensor". */
+/* The number of the operator `name`, for example "aten::add.Tensor". Those that open files, or make tensors that reach
+ * beyond their memory, are refused. */
 STEC_API int32_t stec_find_operator(const uint8_t* name, uint32_t length);
 /* Copies the operator's schema as text; returns its full length. */
 STEC_API int32_t stec_operator_schema(uint32_t op, uint8_t* out, uint32_t capacity);

@@ -205,6 +205,28 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
 };
 
 }  // namespace cpu
+
+// libtorch's kernels believe the sizes that they are given here.
+void check_arguments(const at::Tensor& input, const at::TensorList of_channels, const std::optional<at::Tensor>& shortcut,
+                     double momentum, double eps) {
+  TORCH_CHECK(input.dim() >= 2 && input.numel() > 0, "batch norm wants (N, C, ...) with elements, not ", describe(input));
+  TORCH_CHECK(at::isFloatingType(input.scalar_type()), "batch norm wants floating-point numbers, not ", describe(input));
+  const at::ScalarType type = of_channels[0].scalar_type();
+  const bool narrow = input.scalar_type() == at::kHalf || input.scalar_type() == at::kBFloat16;
+  TORCH_CHECK(type == input.scalar_type() || (narrow && type == at::kFloat), "batch norm of ", describe(input),
+              " cannot have parameters of ", describe(of_channels[0]));
+  for (const at::Tensor& tensor : of_channels) {
+    TORCH_CHECK(tensor.dim() == 1 && tensor.size(0) == input.size(1), "batch norm of ", describe(input), " wants ",
+                input.size(1), " numbers, one for each channel, not ", describe(tensor));
+    TORCH_CHECK(tensor.scalar_type() == type && tensor.device() == input.device(), "the parameters of batch norm differ: ",
+                describe(of_channels[0]), " and ", describe(tensor));
+  }
+  TORCH_CHECK(!shortcut || (shortcut->sizes() == input.sizes() && shortcut->scalar_type() == input.scalar_type() &&
+                            shortcut->device() == input.device()),
+              "the shortcut must be like the input, ", describe(input), ", not ", describe(*shortcut));
+  TORCH_CHECK(momentum >= 0 && momentum <= 1 && eps >= 0, "batch norm cannot have a momentum of ", momentum,
+              " and an eps of ", eps);
+}
 }  // namespace
 }  // namespace stec
 
@@ -213,11 +235,11 @@ using namespace stec;
 double stec_sync_batch_norm(double group, double input, double weight, double bias, double running_mean,
                             double running_variance, double momentum, double eps, double shortcut, uint32_t relu) {
   STEC_GUARD(STEC_FAILED, {
-    const at::Tensor x = tensors().get(input), scale = tensors().get(weight), shift = tensors().get(bias);
-    const Running running{tensors().get(running_mean), tensors().get(running_variance), momentum};
+    const at::Tensor x = plain_tensor(input), scale = plain_tensor(weight), shift = plain_tensor(bias);
+    const Running running{plain_tensor(running_mean), plain_tensor(running_variance), momentum};
     std::optional<at::Tensor> added;
-    if (shortcut != 0) added = tensors().get(shortcut);
-    TORCH_CHECK(!added || added->sizes() == x.sizes(), "the shortcut has another shape: ", added->sizes());
+    if (shortcut != 0) added = plain_tensor(shortcut);
+    check_arguments(x, {scale, shift, running.mean, running.variance}, added, momentum, eps);
     if (x.is_cpu()) {
       return tensors().insert(cpu::SyncBatchNorm::apply(x, scale, shift, added, running, eps, group, relu != 0));
     }

@@ -2,6 +2,7 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Context.h>
+#include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <ATen/ops/empty.h>
@@ -35,6 +36,13 @@ std::string& last_error() {
   return message;
 }
 
+std::string brief(const c10::Error& error) {
+  std::string text = error.what_without_backtrace();
+  const size_t page = text.find(" This could be because the operator doesn't exist for this backend");
+  if (page != std::string::npos) text.resize(page);
+  return text;
+}
+
 TensorTable& tensors() { return immortal<TensorTable>(); }
 
 HandleTable<at::Generator, 1>& generators() { return immortal<HandleTable<at::Generator, 1>>(); }
@@ -55,6 +63,11 @@ at::ScalarType checked_dtype(double number) {
   TORCH_CHECK(whole(number) && number >= 0 && number < static_cast<double>(at::ScalarType::Undefined),
               "unknown dtype number ", number);
   return static_cast<at::ScalarType>(number);
+}
+
+uint32_t copy_text(const std::string& text, uint8_t* out, uint32_t capacity) {
+  if (capacity > 0) std::memcpy(out, text.data(), std::min<size_t>(capacity, text.size()));
+  return static_cast<uint32_t>(text.size());
 }
 
 namespace {
@@ -85,17 +98,35 @@ const char* dtype_name(at::ScalarType type) {
 
 std::string describe(const at::Tensor& tensor) {
   std::ostringstream text;
-  text << dtype_name(tensor.scalar_type()) << tensor.sizes();
+  text << dtype_name(tensor.scalar_type());
+  if (tensor.is_nested()) {
+    text << " nested";
+  } else {
+    text << tensor.sizes();
+  }
+  if (tensor.layout() != at::kStrided) text << " (" << tensor.layout() << ")";
   if (!tensor.is_cpu()) text << " on " << tensor.device();
   return text.str();
 }
 
-namespace {
-
-uint32_t copy_text(const std::string& text, uint8_t* out, uint32_t capacity) {
-  std::memcpy(out, text.data(), std::min<size_t>(capacity, text.size()));
-  return static_cast<uint32_t>(text.size());
+void check_plain(const at::Tensor& tensor) {
+  const bool plain = tensor.layout() == at::kStrided && !tensor.is_nested() && !tensor.is_quantized() &&
+      !tensor._is_zerotensor() && tensor.has_storage();
+  TORCH_CHECK(plain, "the elements of ", describe(tensor), " do not lie in memory by shape and strides");
+  if (tensor.numel() == 0) return;
+  const size_t needed = at::detail::computeStorageNbytes(tensor.sizes(), tensor.strides(), tensor.element_size(),
+                                                         tensor.storage_offset());
+  TORCH_CHECK(tensor.storage().data() && tensor.storage().nbytes() >= needed, describe(tensor),
+              " lacks memory for its elements");
 }
+
+at::Tensor plain_tensor(double handle) {
+  at::Tensor tensor = tensors().get(handle);
+  check_plain(tensor);
+  return tensor;
+}
+
+namespace {
 
 std::string json_string(const std::string& text) {
   std::string quoted = "\"";
@@ -126,6 +157,19 @@ void check_size(const std::vector<int64_t>& shape, at::ScalarType dtype, double 
   for (const int64_t size : shape) wanted *= static_cast<double>(size);
   TORCH_CHECK(wanted == bytes, "shape ", c10::IntArrayRef(shape), " of ", dtype_name(dtype), " takes ", wanted,
               " bytes, the buffer has ", bytes);
+}
+
+// The element type of a buffer. Quantized types need a scale and a zero point beside the bytes.
+at::ScalarType buffer_dtype(double number) {
+  const at::ScalarType type = checked_dtype(number);
+  TORCH_CHECK(!at::isQIntType(type), "a buffer cannot hold elements of ", dtype_name(type));
+  return type;
+}
+
+// Compilers take for granted that a bool is one of two bytes.
+void check_bools(at::ScalarType type, const uint8_t* data, double bytes) {
+  TORCH_CHECK(type != at::kBool || std::all_of(data, data + static_cast<size_t>(bytes), [](uint8_t byte) { return byte < 2; }),
+              "a bool is a byte of 0 or 1");
 }
 
 // Tickets of borrowed buffers that libtorch has let go of, from whichever thread did it. Each borrowing thread has a
@@ -182,10 +226,9 @@ int32_t stec_threads(void) {
 double stec_tensor_from_bytes(const uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions) {
   STEC_GUARD(STEC_FAILED, {
     const auto shape = shape_from_frame(dimensions);
-    const auto type = checked_dtype(dtype);
+    const auto type = buffer_dtype(dtype);
     check_size(shape, type, bytes);
-    TORCH_CHECK(type != at::kBool || std::all_of(data, data + static_cast<size_t>(bytes), [](uint8_t byte) { return byte < 2; }),
-                "a bool is a byte of 0 or 1");
+    check_bools(type, data, bytes);
     at::Tensor tensor = at::empty(shape, at::TensorOptions().dtype(type));
     if (bytes > 0) std::memcpy(tensor.data_ptr(), data, static_cast<size_t>(bytes));
     return tensors().insert(std::move(tensor));
@@ -195,8 +238,9 @@ double stec_tensor_from_bytes(const uint8_t* data, double bytes, int32_t dtype, 
 double stec_tensor_borrow_bytes(uint8_t* data, double bytes, int32_t dtype, uint32_t dimensions, double ticket) {
   STEC_GUARD(STEC_FAILED, {
     const auto shape = shape_from_frame(dimensions);
-    const auto type = checked_dtype(dtype);
+    const auto type = buffer_dtype(dtype);
     check_size(shape, type, bytes);
+    check_bools(type, data, bytes);
     TORCH_CHECK(reinterpret_cast<uintptr_t>(data) % c10::elementSize(type) == 0, "a borrowed buffer must be aligned");
     const auto release = [ticket, list = released()](void*) {
       std::lock_guard<std::mutex> lock(list->mutex);
@@ -219,7 +263,7 @@ int32_t stec_released(void) {
 
 int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
   STEC_GUARD(STEC_FAILED, {
-    const at::Tensor source = tensors().get(tensor);
+    const at::Tensor source = plain_tensor(tensor);
     TORCH_CHECK(static_cast<double>(source.nbytes()) == bytes, "the tensor has ", source.nbytes(),
                 " bytes, the buffer ", bytes);
     // Straight into the caller's memory, whatever the strides: a contiguous copy beside it could be the largest tensor's.
@@ -235,10 +279,11 @@ int32_t stec_tensor_copy_bytes(double tensor, uint8_t* out, double bytes) {
 
 int32_t stec_tensor_put_bytes(double tensor, double offset, const uint8_t* data, double bytes) {
   STEC_GUARD(STEC_FAILED, {
-    const at::Tensor target = tensors().get(tensor);
+    const at::Tensor target = plain_tensor(tensor);
     TORCH_CHECK(target.is_cpu() && target.is_non_overlapping_and_dense(), "the tensor must be on the CPU, without gaps");
     TORCH_CHECK(offset >= 0 && bytes >= 0 && offset + bytes <= static_cast<double>(target.nbytes()), "bytes ", offset,
                 " to ", offset + bytes, " of a tensor that has ", target.nbytes());
+    check_bools(target.scalar_type(), data, bytes);
     auto* elements = static_cast<uint8_t*>(target.mutable_data_ptr());
     if (bytes > 0) std::memcpy(elements + static_cast<size_t>(offset), data, static_cast<size_t>(bytes));
     return 0;

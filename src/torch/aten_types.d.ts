@@ -5077,15 +5077,6 @@ export interface Aten {
     (self: Tensor, dim: Int | readonly Int[], named: { keepdim?: boolean; out: Tensor }): Tensor;
     (self: Tensor, named: { dim: Int | readonly Int[]; keepdim?: boolean; out: Tensor }): Tensor;
   };
-  /** `aten::from_file(str filename, bool? shared=None, int? size=0, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
-  from_file: {
-    (filename: string, shared?: boolean | null, size?: Int | null, named?: { dtype?: DType | null; layout?: "strided" | null; device?: string | null; pin_memory?: boolean | null }): Tensor;
-    (filename: string, named?: { shared?: boolean | null; size?: Int | null; dtype?: DType | null; layout?: "strided" | null; device?: string | null; pin_memory?: boolean | null }): Tensor;
-    (named: { filename: string; shared?: boolean | null; size?: Int | null; dtype?: DType | null; layout?: "strided" | null; device?: string | null; pin_memory?: boolean | null }): Tensor;
-    (filename: string, shared: boolean | null, size: Int | null, named: { out: Tensor }): Tensor;
-    (filename: string, named: { shared?: boolean | null; size?: Int | null; out: Tensor }): Tensor;
-    (named: { filename: string; shared?: boolean | null; size?: Int | null; out: Tensor }): Tensor;
-  };
   /** `aten::full(SymInt[] size, Scalar fill_value, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor` */
   full: {
     (size: readonly Int[], fill_value: Scalar, named?: { dtype?: DType | null; layout?: "strided" | null; device?: string | null; pin_memory?: boolean | null }): Tensor;

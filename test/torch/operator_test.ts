@@ -160,3 +160,35 @@ Deno.test("operator: failed calls leave nothing behind", () => {
     assert.equal(counters().tensors, before.tensors + 10);
   });
 });
+
+Deno.test("operator: those that reach beyond tensors are denied", () => {
+  const file = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(file, "secret");
+    const message =
+      /^find an operator: the operator [\w:]+ cannot be called from here: it reaches beyond tensors$/;
+    for (const name of ["aten::from_file", "aten::from_file.out"]) {
+      refuse(message, name, file, false, 6, 0);
+      assert.throws(() => operatorSchema(name), { name: "TorchError", message });
+    }
+    refuse(message, "inductor::_reinterpret_tensor", ones([1]), [1000], [1], 0);
+    assert.equal(Deno.readTextFileSync(file), "secret");
+  } finally {
+    Deno.removeSync(file);
+  }
+});
+
+Deno.test("operator: a backend that lacks an operator is named without the page about the others", () => {
+  scope(() => {
+    const sparse = call("aten::to_sparse", ones([2, 2]));
+    refuse(
+      /^aten::as_strided: Could not run 'aten::as_strided' .* backend\. \(arguments: float32\[2, 2\] \(Sparse\)\)$/,
+      "aten::as_strided",
+      sparse,
+      [1],
+      [1],
+    );
+    const nested = call("aten::_nested_tensor_from_tensor_list", [ones([2]), ones([3])]);
+    refuse(/\(arguments: float32 nested\)$/, "aten::roll", nested, [1], [0]);
+  });
+});
