@@ -49,7 +49,7 @@ export function untrack(tensor: Tensor): void {
 
 /**
  * Runs `body` and frees every tensor created in it, except those in its result (a tensor, or an array, a plain object
- * or a Map of such), which move to the enclosing scope. If `body` throws, all are freed.
+ * or a Map of such), which move to the enclosing scope. If `body` throws, or a getter of its result, all are freed.
  *
  * The body must be synchronous: a scope that spanned an `await` would free what others create meanwhile.
  *
@@ -63,17 +63,17 @@ export function scope<T>(body: () => T): T {
   const enclosing = current;
   const mine: Tensor[] = [];
   current = mine;
+  const moved = new Set<Tensor>();
   let result: T;
   try {
     result = synchronous(body(), "a scope");
+    collect(result, moved);
   } catch (error) {
     release(mine, undefined);
     throw error;
   } finally {
     current = enclosing;
   }
-  const moved = new Set<Tensor>();
-  collect(result, moved);
   release(mine, moved);
   return result;
 }

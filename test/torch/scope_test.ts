@@ -262,3 +262,28 @@ Deno.test("scope: the garbage collector frees what nobody else did, and only tha
   assert.equal(code, 0, new TextDecoder().decode(stderr));
   assert.deepEqual(JSON.parse(new TextDecoder().decode(stdout)), { forgottenFreed: true, heldAlive: true });
 });
+
+Deno.test("scope: everything is freed if the result cannot be looked through", () => {
+  const error = new Error("mine");
+  assertChange(0, () => {
+    const throwing = () =>
+      scope(() => {
+        const made = ones([1]);
+        return {
+          made,
+          get other(): Tensor {
+            throw error;
+          },
+        };
+      });
+    assert.throws(throwing, error);
+    const endless = () =>
+      scope(() => {
+        const result: unknown[] = [ones([1])];
+        result.push(result);
+        return result;
+      });
+    assert.throws(endless, RangeError);
+    scope(() => assert.throws(throwing, error));
+  });
+});
