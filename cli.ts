@@ -72,8 +72,6 @@ async function processFor(
     "./src/permissions.ts"
   );
   const { readManifest } = await import("./src/setup/manifest.ts");
-  // libtorch's threads would spin while they wait for each other: a waste wherever the cores are shared.
-  const environment = { OMP_WAIT_POLICY: Deno.env.get("OMP_WAIT_POLICY") ?? "passive" };
   switch (invocation.command) {
     case "preview":
     case "export": {
@@ -82,10 +80,10 @@ async function processFor(
       const permissions = invocation.command === "export"
         ? permissionsForExport(files)
         : permissionsForPreview(readManifest(), files);
-      return { permissions, environment: { ...environment, [TEMPORARY]: temporary } };
+      return { permissions, environment: { [TEMPORARY]: temporary } };
     }
     default:
-      return { permissions: permissionsFor(invocation.settings, readManifest()), environment };
+      return { permissions: permissionsFor(invocation.settings, readManifest()) };
   }
 }
 

@@ -12,8 +12,15 @@ import { UsageError } from "./errors.ts";
 import { REPOSITORY } from "./setup/environment.ts";
 import type { NativeManifest } from "./setup/manifest.ts";
 
-/** Variables that the program reads: its own, those that lead to the cache, and those that sharp looks at. */
-const VARIABLES = ["STEC_*", "XDG_CACHE_HOME", "HOME", "MALLOC_ARENA_MAX", "npm_package_config_libvips"];
+/** Variables of the program: its own, OpenMP's, those that lead to the cache, and those that sharp looks at. */
+const VARIABLES = [
+  "STEC_*",
+  "OMP_WAIT_POLICY",
+  "XDG_CACHE_HOME",
+  "HOME",
+  "MALLOC_ARENA_MAX",
+  "npm_package_config_libvips",
+];
 
 /** What every command may do. */
 const ALWAYS = ["--no-prompt", "--allow-read", `--allow-env=${VARIABLES}`];

@@ -8,7 +8,7 @@ async function run(args: readonly string[], env: Record<string, string> = {}) {
   const permissions = [
     "--no-prompt",
     "--allow-read",
-    "--allow-env=STEC_*,OMP_WAIT_POLICY,XDG_CACHE_HOME,HOME",
+    "--allow-env=STEC_*,XDG_CACHE_HOME,HOME",
   ];
   const { code, stdout, stderr } = await new Deno.Command(denoCommand(), {
     args: ["run", ...permissions, join(REPOSITORY, "cli.ts"), ...args],

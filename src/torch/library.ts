@@ -175,6 +175,17 @@ function open(manifest: NativeManifest): Deno.DynamicLibrary<typeof SYMBOLS>["sy
   throw new Error("unreachable: the shim is the last library");
 }
 
+/**
+ * Lets libtorch's threads sleep while they wait for each other. They would spin, which makes a program 4 to 15 times slower
+ * where other programs use the cores. OpenMP reads this once, as it is loaded.
+ */
+function waitPassively(): void {
+  const variable = "OMP_WAIT_POLICY";
+  if (Deno.env.get(variable) === undefined) Deno.env.set(variable, "passive");
+}
+
+waitPassively();
+
 /** What was loaded, and from where. */
 export const manifest: NativeManifest = readManifest();
 

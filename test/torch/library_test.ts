@@ -138,3 +138,21 @@ Deno.test("library: workers share the library without touching each other's mode
   held[Symbol.dispose]();
   assert.deepEqual(counters(), before);
 });
+
+/** The waiting policy that OpenMP reports as a program that uses the library starts, with a variable set or not. */
+async function waitPolicy(variable?: string): Promise<string | undefined> {
+  const { OMP_WAIT_POLICY: _, ...variables } = Deno.env.toObject();
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", `import ${JSON.stringify(import.meta.resolve("../../mod.ts"))}`],
+    clearEnv: true,
+    env: { ...variables, OMP_DISPLAY_ENV: "true", ...(variable && { OMP_WAIT_POLICY: variable }) },
+  }).output();
+  const text = new TextDecoder().decode(stderr);
+  assert.equal(code, 0, text);
+  return /OMP_WAIT_POLICY = '(\w+)'/.exec(text)?.[1];
+}
+
+Deno.test("library: threads of a program that imports it sleep while they wait, unless asked to spin", async () => {
+  assert.equal(await waitPolicy(), "PASSIVE");
+  assert.equal(await waitPolicy("active"), "ACTIVE");
+});
