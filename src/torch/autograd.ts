@@ -4,8 +4,11 @@
  * @module
  */
 
-import { type DType, DTYPE_NUMBERS } from "./dtype.ts";
+import { gpuNumber } from "./cuda.ts";
+import { checkedDevice } from "./device.ts";
+import { type DType, dtypeNumber } from "./dtype.ts";
 import { check, native, nativeError, payload } from "./library.ts";
+import { lookUp } from "./names.ts";
 import { putArgument } from "./operator.ts";
 import { synchronous } from "./scope.ts";
 import { Tensor } from "./tensor.ts";
@@ -65,8 +68,9 @@ const DEVICE_TYPES = { cpu: 0, cuda: 1 } as const;
  * @param device `cpu`, `cuda` or `cuda:N`
  */
 export function autocast<T>(device: string, dtype: DType | null, body: () => T): T {
-  const type = DEVICE_TYPES[device.startsWith("cuda") ? "cuda" : "cpu"];
-  const before = native.stec_set_autocast(type, dtype === null ? -1 : DTYPE_NUMBERS[dtype]);
+  const isGpu = gpuNumber(checkedDevice(device)) !== null;
+  const type = lookUp(DEVICE_TYPES, isGpu ? "cuda" : device, "device");
+  const before = native.stec_set_autocast(type, dtype === null ? -1 : dtypeNumber(dtype));
   if (before === -2) throw nativeError("autocast");
   try {
     return synchronous(body(), "autocast");

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type DType, DTYPE_NUMBERS, dtypeOf, type TypedArray } from "./dtype.ts";
+import { checkedDevice } from "./device.ts";
+import { type DType, dtypeNumber, dtypeOf, type TypedArray } from "./dtype.ts";
 import { native, nativeError, PAYLOAD, payload } from "./library.ts";
 import { call } from "./operator.ts";
 import { Tensor } from "./tensor.ts";
@@ -19,6 +20,9 @@ export interface TensorOptions {
 
 /** Nested lists of numbers, as deep as the tensor has dimensions. */
 export type Nested = number | readonly Nested[];
+
+/** The most dimensions that libtorch's operators work with. */
+const MAX_DIMENSIONS = 64;
 
 const borrowed = new Map<number, TypedArray>();
 let nextTicket = 1;
@@ -47,7 +51,7 @@ export function fromTypedArray(
   const handle = native.stec_tensor_from_bytes(
     bytesOf(array),
     array.byteLength,
-    DTYPE_NUMBERS[dtype],
+    dtypeNumber(dtype),
     shape.length,
   );
   if (handle < 0) throw nativeError("fromTypedArray");
@@ -69,7 +73,7 @@ export function borrowTypedArray(
   const handle = native.stec_tensor_borrow_bytes(
     bytesOf(array),
     array.byteLength,
-    DTYPE_NUMBERS[dtype],
+    dtypeNumber(dtype),
     shape.length,
     ticket,
   );
@@ -96,6 +100,7 @@ export function upload(
 /** A copy of a CPU tensor on a device, by way of page-locked memory if that is a GPU; else, on the CPU, the tensor itself. */
 export function send(tensor: Tensor, device: string): Tensor {
   if (!device.startsWith("cuda")) return tensor.to({ device });
+  checkedDevice(device);
   using pinned = tensor.pinMemory();
   return pinned.to({ device, nonBlocking: true });
 }
@@ -108,20 +113,32 @@ export function returnBorrowed(): number {
   return borrowed.size;
 }
 
+/** Whether this is a list, not a number. Throws for whatever else callers without types may bring. */
+function isList(data: Nested): data is readonly Nested[] {
+  if (typeof data === "number") return false;
+  if (typeof data === "object" && data !== null && "length" in data) return true;
+  const what = data === null ? "null" : `a value of type ${typeof data}`;
+  const hint = typeof data === "boolean" ? ', and with dtype "bool" 1 is true and 0 false' : "";
+  throw new TypeError(`Cannot make a tensor from ${what}: its elements must be numbers${hint}`);
+}
+
 function shapeOf(data: Nested): number[] {
   const shape: number[] = [];
-  for (let level: Nested = data; typeof level !== "number"; level = level[0]) {
-    shape.push(level.length);
+  for (let level: Nested = data; isList(level); level = level[0]) {
+    if (shape.push(level.length) > MAX_DIMENSIONS) {
+      throw new RangeError(`Cannot make a tensor: it has more than ${MAX_DIMENSIONS} dimensions`);
+    }
     if (level.length === 0) break;
   }
   return shape;
 }
 
 function flattenInto(data: Nested, shape: readonly number[], depth: number, into: number[]): void {
-  if ((typeof data === "number") !== (depth === shape.length)) {
+  const list = isList(data);
+  if (list === (depth === shape.length)) {
     throw new RangeError("Cannot make a tensor: its nested lists differ in depth");
   }
-  if (typeof data === "number") {
+  if (!list) {
     into.push(data);
     return;
   }
@@ -175,7 +192,7 @@ function create(
   ...leading: readonly (readonly number[] | number)[]
 ): Tensor {
   const { dtype = "float32", device = "cpu" } = options;
-  return call(name, ...leading, DTYPE_NUMBERS[dtype], undefined, device);
+  return call(name, ...leading, dtypeNumber(dtype), undefined, checkedDevice(device));
 }
 
 /** A tensor of zeros. */

@@ -4,7 +4,27 @@
  * @module
  */
 
-import { check, native } from "./library.ts";
+import { cudaDeviceCount, gpuNumber } from "./cuda.ts";
+import { check, manifest, native } from "./library.ts";
+
+const usable = new Set<string>();
+
+/**
+ * Returns the name of a device, after loading CUDA if it is a GPU.
+ *
+ * @throws {Error} if there is no such GPU
+ */
+export function checkedDevice(device: string): string {
+  const gpu = gpuNumber(device);
+  if (gpu === null || usable.has(device)) return device;
+  const count = cudaDeviceCount({ sure: true });
+  if (gpu >= count) {
+    const missing = manifest.cudaMissing ?? "no GPU was found";
+    throw new Error(`Cannot use the device ${device}: ${count === 0 ? missing : `there are ${count} GPUs`}`);
+  }
+  usable.add(device);
+  return device;
+}
 
 /** Sets how many threads one operator may use. */
 export function setThreads(threads: number): void {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { lookUp } from "./names.ts";
+
 /** libtorch's number of each element type (c10::ScalarType). */
 export const DTYPE_NUMBERS = {
   uint8: 0,
@@ -29,6 +31,15 @@ export type DType = keyof typeof DTYPE_NUMBERS;
 const NAMES = new Map<number, DType>(
   Object.entries(DTYPE_NUMBERS).map(([name, number]) => [number, name as DType]),
 );
+
+/**
+ * libtorch's number of an element type.
+ *
+ * @throws {TypeError} if there is no such type
+ */
+export function dtypeNumber(dtype: DType): number {
+  return lookUp(DTYPE_NUMBERS, dtype, "dtype");
+}
 
 /** The name for libtorch's number of an element type. */
 export function dtypeName(number: number): DType {
@@ -74,7 +85,11 @@ export function dtypeOf(array: TypedArray): DType {
   if (array instanceof Uint32Array) return "uint32";
   if (array instanceof Int16Array) return "int16";
   if (array instanceof Int8Array) return "int8";
-  throw new TypeError("Cannot tell the dtype of a Uint16Array: say uint16, float16 or bfloat16");
+  if (array instanceof Uint16Array) {
+    throw new TypeError("Cannot tell the dtype of a Uint16Array: say uint16, float16 or bfloat16");
+  }
+  const type = Object.prototype.toString.call(array).slice("[object ".length, -1);
+  throw new TypeError(`Cannot make a tensor from ${type}: no dtype has such elements`);
 }
 
 /**

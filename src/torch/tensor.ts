@@ -8,8 +8,10 @@
  * @module
  */
 
-import { type DType, DTYPE_NUMBERS, dtypeName, isComplex, type TypedArray, typedArrayFor } from "./dtype.ts";
+import { checkedDevice } from "./device.ts";
+import { type DType, dtypeName, dtypeNumber, isComplex, type TypedArray, typedArrayFor } from "./dtype.ts";
 import { check, FREED, native, nativeError, payload } from "./library.ts";
+import { lookUp } from "./names.ts";
 import { call, callAll, callInPlace, callList } from "./operator.ts";
 import type { Generator } from "./random.ts";
 import { track, untrack, watch } from "./scope.ts";
@@ -22,6 +24,10 @@ export type MemoryFormat = "contiguous" | "channels_last";
 
 const MEMORY_FORMATS = { contiguous: 0, channels_last: 2 } as const;
 const DEVICE_TYPES: Readonly<Record<number, string>> = { 0: "cpu", 1: "cuda", 14: "meta" };
+
+function memoryFormatNumber(format: MemoryFormat): number {
+  return lookUp(MEMORY_FORMATS, format, "memory format");
+}
 
 /** How a tensor is converted. */
 export interface ToOptions {
@@ -266,13 +272,13 @@ export class Tensor implements Disposable {
     return call(
       "aten::to.dtype_layout",
       this,
-      dtype && DTYPE_NUMBERS[dtype],
+      dtype === undefined ? undefined : dtypeNumber(dtype),
       undefined,
-      device,
+      device === undefined ? undefined : checkedDevice(device),
       undefined,
       nonBlocking,
       false,
-      memoryFormat && MEMORY_FORMATS[memoryFormat],
+      memoryFormat === undefined ? undefined : memoryFormatNumber(memoryFormat),
     );
   }
   /** As float32. */
@@ -289,7 +295,7 @@ export class Tensor implements Disposable {
   }
   /** The same elements without gaps, in the order of the memory format. */
   contiguous(memoryFormat: MemoryFormat = "contiguous"): Tensor {
-    return call("aten::contiguous", this, MEMORY_FORMATS[memoryFormat]);
+    return call("aten::contiguous", this, memoryFormatNumber(memoryFormat));
   }
   /** A copy in page-locked memory, from which a GPU copies asynchronously. */
   pinMemory(): Tensor {

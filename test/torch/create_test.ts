@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { autocast } from "../../src/torch/autograd.ts";
 import {
   arange,
   borrowTypedArray,
@@ -10,10 +11,13 @@ import {
   type Nested,
   ones,
   returnBorrowed,
+  send,
   tensor,
+  upload,
   zeros,
   zerosLike,
 } from "../../src/torch/create.ts";
+import { cudaDeviceCount } from "../../src/torch/cuda.ts";
 import {
   type DType,
   DTYPE_NUMBERS,
@@ -23,6 +27,7 @@ import {
 } from "../../src/torch/dtype.ts";
 import { TorchError } from "../../src/torch/library.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
+import type { MemoryFormat } from "../../src/torch/tensor.ts";
 import { assertNoLeak } from "../golden.ts";
 
 const DTYPES = Object.keys(DTYPE_NUMBERS) as DType[];
@@ -338,5 +343,111 @@ Deno.test("create: nothing is left over", () => {
     tensor([[1, 2]], { dtype: "bfloat16" });
     borrowTypedArray(new Float32Array(4)).add(1);
     arange(0, 3);
+  });
+});
+
+Deno.test("create: a misspelled dtype, memory format or device is refused in one sentence", () => {
+  const before = counters(),
+    dtype = "flaot32" as DType,
+    hint = /^Cannot use the dtype "flaot32": use uint8, /;
+  using made = ones([2, 2]);
+  const bytes = new Uint8Array(4);
+  const makers = [
+    () => tensor([1], { dtype }),
+    () => zeros([1], { dtype }),
+    () => full([1], 2, { dtype }),
+    () => empty([1], { dtype: "toString" as DType }),
+    () => fromTypedArray(bytes, [1], dtype),
+    () => borrowTypedArray(bytes, [1], dtype),
+    () => made.to({ dtype }),
+    () => made.to({ dtype: "" as DType }),
+    () => autocast("cpu", dtype, () => made),
+  ];
+  for (const make of makers) {
+    assert.throws(make, {
+      name: "TypeError",
+      message: /^Cannot use the dtype "\w*": use uint8, .*, uint64$/,
+    });
+  }
+  assert.throws(makers[0], { message: hint });
+  const memoryFormat = "channels_first" as MemoryFormat;
+  const format = 'Cannot use the memory format "channels_first": use contiguous, channels_last';
+  for (const make of [() => made.to({ memoryFormat }), () => made.contiguous(memoryFormat)]) {
+    assert.throws(make, { name: "TypeError", message: format });
+  }
+  assert.throws(() => autocast("cdua", "bfloat16", () => made), {
+    name: "TypeError",
+    message: 'Cannot use the device "cdua": use cpu, cuda',
+  });
+  assert.throws(() => zeros([1], { device: "xpu" }), {
+    name: "TorchError",
+    message: /^aten::zeros: Could not run '[\w:.]+' with arguments from the 'XPU' backend\.$/,
+  });
+  assert.deepEqual(counters(), { ...before, tensors: before.tensors + 1, bytes: before.bytes + 16 });
+});
+
+Deno.test({
+  name: "create: a GPU is refused in one sentence where there is none",
+  ignore: cudaDeviceCount({ sure: true }) > 0,
+  fn: () => {
+    using made = ones([2]);
+    const before = counters();
+    const makers = [
+      () => zeros([1], { device: "cuda" }),
+      () => tensor([1], { device: "cuda:3" }),
+      () => upload(new Float32Array(1), "cuda"),
+      () => send(made, "cuda"),
+      () => made.to({ device: "cuda" }),
+      () => autocast("cuda", "bfloat16", () => made),
+    ];
+    for (const make of makers) {
+      assert.throws(make, { message: /^Cannot use the device cuda(:3)?: [^\n]{1,120}$/ });
+    }
+    returnBorrowed();
+    assert.deepEqual(counters(), before);
+  },
+});
+
+Deno.test("create: what is no list of numbers is refused in one sentence", () => {
+  const what: [unknown, string][] = [
+    [
+      [true],
+      'a value of type boolean: its elements must be numbers, and with dtype "bool" 1 is true and 0 false',
+    ],
+    [
+      [[1], [false]],
+      'a value of type boolean: its elements must be numbers, and with dtype "bool" 1 is true and 0 false',
+    ],
+    ["12", "a value of type string: its elements must be numbers"],
+    [[1, "2"], "a value of type string: its elements must be numbers"],
+    [[1n], "a value of type bigint: its elements must be numbers"],
+    [[null], "null: its elements must be numbers"],
+    [[1, undefined], "a value of type undefined: its elements must be numbers"],
+    [undefined, "a value of type undefined: its elements must be numbers"],
+    [{}, "a value of type object: its elements must be numbers"],
+  ];
+  for (const [data, text] of what) {
+    assert.throws(() => tensor(data as Nested), {
+      name: "TypeError",
+      message: `Cannot make a tensor from ${text}`,
+    });
+  }
+  const cycle: unknown[] = [];
+  cycle.push(cycle);
+  assert.throws(() => tensor(cycle as unknown as Nested), {
+    name: "RangeError",
+    message: /more than 64 dim/,
+  });
+  assert.throws(() => fromTypedArray([1, 2] as unknown as TypedArray), {
+    name: "TypeError",
+    message: "Cannot make a tensor from Array: no dtype has such elements",
+  });
+  assert.throws(() => fromTypedArray(new Uint8ClampedArray(1) as unknown as TypedArray), {
+    name: "TypeError",
+    message: "Cannot make a tensor from Uint8ClampedArray: no dtype has such elements",
+  });
+  assert.throws(() => fromTypedArray(new Uint16Array(1)), {
+    name: "TypeError",
+    message: /say uint16, float16 or/,
   });
 });
