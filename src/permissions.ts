@@ -1,5 +1,6 @@
 /**
- * What a run is allowed to do: as much as its settings ask for and no more.
+ * What a run is allowed to do: as much as its settings ask for and no more. That holds for TypeScript. Native code, which
+ * `--allow-ffi` lets in, may do whatever the user may.
  *
  * @module
  */

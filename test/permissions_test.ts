@@ -11,7 +11,7 @@ import {
   permissionsForPreview,
 } from "../src/permissions.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
-import type { NativeManifest } from "../src/setup/manifest.ts";
+import { type NativeManifest, readManifest } from "../src/setup/manifest.ts";
 
 const MANIFEST: NativeManifest = {
   shim: "/build/libstec.so",
@@ -134,4 +134,19 @@ Deno.test("permissions: Deno grants what a run needs, sharp included, and nothin
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("permissions: they do not limit native code, as the README says", async () => {
+  const { shim } = readManifest();
+  const program = `const { symbols } = Deno.dlopen(${JSON.stringify(shim)}, {
+      system: { parameters: ["buffer"], result: "i32" },
+    });
+    symbols.system(new TextEncoder().encode("echo escaped\\0"));`;
+  const url = `data:application/javascript,${encodeURIComponent(program)}`;
+  const { stdout, stderr } = await new Deno.Command(denoCommand(), {
+    args: ["run", "--no-prompt", `--allow-ffi=${shim}`, url],
+  }).output();
+  assert.equal(new TextDecoder().decode(stdout), "escaped\n", new TextDecoder().decode(stderr));
+  const readme = Deno.readTextFileSync(join(REPOSITORY, "README.md")).replaceAll(/\s+/g, " ");
+  assert.match(readme, /They do not limit native code\./);
 });
