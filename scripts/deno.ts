@@ -12,8 +12,6 @@ export async function deno(...args: string[]): Promise<void> {
   const { code } = await new Deno.Command(denoCommand(), {
     args,
     cwd: REPOSITORY,
-    // libtorch's threads would spin while they wait for each other.
-    env: { OMP_WAIT_POLICY: "passive" },
     stdin: "inherit",
     stdout: "inherit",
     stderr: "inherit",

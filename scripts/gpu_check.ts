@@ -29,11 +29,9 @@ const dry = values["dry-run"], gpus = dry ? "0" : "1";
 const python = Deno.env.get("PYTHON") ?? "python3";
 
 function variables(): Record<string, string> {
-  // libtorch's threads would spin while they wait for each other.
-  const common = { OMP_WAIT_POLICY: "passive" };
-  if (dry) return { ...common, STEC_TEST_DEVICE: "cpu" };
+  if (dry) return { STEC_TEST_DEVICE: "cpu" };
   const chosen = Deno.env.get("LIBTORCH") || Deno.env.get("LIBTORCH_USE_PYTORCH");
-  return { ...common, STEC_CUDA: "1", ...chosen ? {} : { LIBTORCH_USE_PYTORCH: "1" } };
+  return { STEC_CUDA: "1", ...chosen ? {} : { LIBTORCH_USE_PYTORCH: "1" } };
 }
 
 /** Runs `deno` in the repository, its words on the terminal, and returns its standard output. */
