@@ -61,7 +61,13 @@ Deno.test("train: the same seed gives the same run, another seed another", async
 
 Deno.test("train: a run that was stopped and resumed equals one that was not, to the bit", async () => {
   using folder = writeCifar({ train: 40, test: 4 });
-  for (const [i, more] of [{}, { optimizer: "adam", precision: "bf16", learning_rate: 1e-3 }].entries()) {
+  const cases = [
+    {},
+    { optimizer: "adam", precision: "bf16", learning_rate: 1e-3 },
+    { method: "byol", optimizer: "sgd", learning_rate: 0.05 },
+    { method: "relic", precision: "bf16", ema_base: 0.9 },
+  ];
+  for (const [i, more] of cases.entries()) {
     const whole = join(folder.path, `whole${i}`), parts = join(folder.path, `parts${i}`);
     await run(small(folder.path, whole, { ...more, resume: true }));
     for (const stopAfter of [3, 4]) {

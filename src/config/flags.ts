@@ -24,7 +24,8 @@ import {
   toggle,
   whole,
   widths,
-} from "./flag.ts";
+} from "../flag.ts";
+import { METHOD_FLAGS, type MethodDefaults, METHODS } from "../methods/registry.ts";
 import { ARCHITECTURES } from "../nn/architectures.ts";
 import type { TrainSettings } from "./settings.ts";
 
@@ -69,6 +70,33 @@ export const data = {
 };
 
 /**
+ * The flags that choose a method, and those that only some methods have.
+ *
+ * @internal
+ */
+export const method = {
+  method: flag(
+    choice(Object.keys(METHODS)),
+    "simclr",
+    `What is learned: ${
+      Object.keys(METHODS).join(", ")
+    }; each may learn from efference copies, see --manip_lambda`,
+  ),
+  ...METHOD_FLAGS,
+};
+
+/** A default, and those of the methods that have another one, in words. */
+function byMethod(name: keyof MethodDefaults, otherwise: string): string {
+  const values = new Map<number, string[]>();
+  for (const [method, { defaults }] of Object.entries<{ defaults: MethodDefaults }>(METHODS)) {
+    const value = defaults[name];
+    if (value !== undefined) values.set(value, [...values.get(value) ?? [], method]);
+  }
+  const others = Array.from(values, ([value, methods]) => `${value} for ${methods.join(" and ")}`);
+  return [...others, otherwise].join("; ");
+}
+
+/**
  * The flags about the networks.
  *
  * @internal
@@ -84,11 +112,11 @@ export const model = {
   maxpool1: dependent(toggle(), "by data set", "Stem: max-pooling after the first convolution"),
   hidden_mlp: dependent(
     whole({ min: 1 }),
-    "512 for resnet18 and resnet34, else 2048",
+    byMethod("hidden_mlp", "else 512 for resnet18 and resnet34, 2048 for deeper ones"),
     "Hidden width of the projection",
   ),
-  feat_dim: flag(whole({ min: 1 }), 128, "Output width of the projection"),
-  projection_final_batch_norm: flag(toggle(), true, "BatchNorm after the projection"),
+  feat_dim: dependent(whole({ min: 1 }), byMethod("feat_dim", "else 128"), "Output width of the projection"),
+  projection_final_batch_norm: flag(toggle(), true, "simclr: BatchNorm after the projection"),
   manip_hidden_mlp: flag(
     widths(),
     [512],
@@ -124,15 +152,23 @@ export const views = {
  * @internal
  */
 export const losses = {
-  discrimination_lambda: flag(number({ min: 0 }), 2, "Weight of the contrastive loss (NT-Xent)"),
-  manip_lambda: flag(number({ min: 0 }), 0, "Weight of the manipulation loss: 0 is SimCLR, more is S-TEC"),
+  discrimination_lambda: dependent(
+    number({ min: 0 }),
+    byMethod("discrimination_lambda", "else 2"),
+    "Weight of the method's own loss",
+  ),
+  manip_lambda: flag(
+    number({ min: 0 }),
+    0,
+    "Weight of the manipulation loss: with more than 0, a method learns from efference copies (S-TEC)",
+  ),
   supervised_lambda: flag(number(), 1, "Weight of the supervised head's loss; 0 or less: none"),
   stop_gradient: flag(
     choice([0, 1, 2]),
     1,
     "0: labels reach the encoder; 1: only the supervised head; 2: linear evaluation, the encoder is frozen",
   ),
-  temperature: flag(number({ above: 0 }), 0.1, "Temperature of NT-Xent"),
+  temperature: flag(number({ above: 0 }), 0.1, "simclr, relic: temperature of the cosines"),
   reinitialize_supervised_head: flag(
     toggle(),
     false,
@@ -260,6 +296,7 @@ const evaluation = {
  */
 export const trainSchema = z.strictObject({
   ...data,
+  ...method,
   ...model,
   ...views,
   ...losses,
@@ -276,6 +313,7 @@ export const trainSchema = z.strictObject({
  */
 export const evalSchema = z.strictObject({
   ...data,
+  ...method,
   ...model,
   ...views,
   ...losses,
@@ -390,6 +428,7 @@ export interface FlagSection {
 /** The sections in the order of the help, and which commands they have an effect on. */
 const SECTIONS: readonly { title: string; group: z.ZodRawShape; on: readonly CommandName[] }[] = [
   { title: "Data", group: data, on: ["train", "eval", "probe", "preview"] },
+  { title: "Method", group: method, on: ["train"] },
   { title: "Model", group: model, on: ["train", "eval", "probe", "preview"] },
   { title: "Objective", group: losses, on: ["train"] },
   { title: "Views", group: views, on: ["train", "preview"] },

@@ -9,7 +9,8 @@ import { resolve } from "node:path";
 import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { LAYOUTS } from "../nn/architectures.ts";
-import { infoOf } from "./flag.ts";
+import { infoOf } from "../flag.ts";
+import { defaultsOf, isMethodName, METHOD_FLAGS, type MethodName, METHODS } from "../methods/registry.ts";
 import {
   type CommandName,
   evalSchema,
@@ -182,6 +183,11 @@ export function notesOn(command: CommandName, given: GivenFlags): string[] {
     notes.push(`Without effect on ${command}: ${without.map(({ name }) => `--${name}`).join(" ")}`);
   }
   if (command === "train") {
+    const foreign = foreignFlags(given).filter(isGiven);
+    if (foreign.length > 0) {
+      const names = foreign.map((name) => `--${name}`).join(" ");
+      notes.push(`Without effect on --method ${given.method ?? "simclr"}: ${names}`);
+    }
     const { lr_scheduler, warmup_epochs, max_epochs } = resolveTrain(given);
     if (lr_scheduler === "cosine" && warmup_epochs >= max_epochs) {
       notes.push(
@@ -190,6 +196,12 @@ export function notesOn(command: CommandName, given: GivenFlags): string[] {
     }
   }
   return notes;
+}
+
+/** The flags of other methods than the chosen one. */
+function foreignFlags({ method = "simclr" }: GivenFlags): string[] {
+  const own: z.ZodRawShape = isMethodName(String(method)) ? METHODS[method as MethodName].flags : {};
+  return Object.keys(METHOD_FLAGS).filter((name) => !(name in own));
 }
 
 function hasDataset(command: CommandName): boolean {
@@ -230,13 +242,18 @@ type ParsedFlags = z.output<typeof evalSchema>;
 function fillIn(flags: ParsedFlags) {
   const byDataset = BY_DATASET[flags.dataset];
   const precision = flags.fp32 ? "fp32" : flags.precision;
+  const defaults = defaultsOf(flags.method);
+  const hidden_mlp = flags.hidden_mlp ?? defaults.hidden_mlp ?? (LAYOUTS[flags.arch].bottleneck ? 2048 : 512);
   refuseContradictions(flags);
   return {
     image_size: flags.image_size ?? byDataset.image_size,
     first_conv: flags.first_conv ?? byDataset.first_conv,
     maxpool1: flags.maxpool1 ?? byDataset.maxpool1,
     jitter_strength: flags.jitter_strength ?? byDataset.jitter_strength,
-    hidden_mlp: flags.hidden_mlp ?? (LAYOUTS[flags.arch].bottleneck ? 2048 : 512),
+    hidden_mlp,
+    feat_dim: flags.feat_dim ?? defaults.feat_dim ?? 128,
+    discrimination_lambda: flags.discrimination_lambda ?? defaults.discrimination_lambda ?? 2,
+    predictor_hidden: flags.predictor_hidden ?? hidden_mlp,
     gpus: flags.gpus ?? "auto",
     precision,
     fp32: precision === "fp32",

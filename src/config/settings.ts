@@ -14,6 +14,7 @@ import type {
   exporting,
   losses,
   machine,
+  method,
   model,
   ON_NAN,
   optimizer,
@@ -41,6 +42,8 @@ export type ExportTarget = typeof EXPORT_TARGETS[number];
 
 /** Which images, from where. */
 export type DataSettings = Settings<typeof data>;
+/** Which method, with the flags that only some methods have. */
+export type MethodSettings = Settings<typeof method>;
 /** The networks. */
 export type ModelSettings = Settings<typeof model>;
 /** How the two views are drawn from an image. */
@@ -60,6 +63,7 @@ export type RunSettings = Settings<typeof run>;
 export interface EvalSettings
   extends
     DataSettings,
+    MethodSettings,
     ModelSettings,
     ViewSettings,
     LossSettings,

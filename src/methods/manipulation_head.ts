@@ -15,7 +15,7 @@ import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { Term } from "./method.ts";
-import { meanOf } from "./nt_xent.ts";
+import { meanOf, widened } from "./precision.ts";
 
 /** Upper bounds of the bins for the 2x2 part of M_ab and for the translation; the lower ones are their negatives. */
 const BOUNDS = { linear: 2, translation: 0.5 } as const;
@@ -126,10 +126,6 @@ export class ManipulationHead extends Module {
       return { loss: sum.div(count), accuracy: meanOf(right) };
     });
   }
-}
-
-function widened(logits: Tensor): Tensor {
-  return logits.dtype === "float64" ? logits : logits.float();
 }
 
 /** Pairs (N) without a solarized view among their 2N views. */

@@ -11,6 +11,7 @@ import { arange } from "../torch/create.ts";
 import { cat, crossEntropy } from "../torch/functional.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
+import { meanOf, widened } from "./precision.ts";
 
 /** The loss and what the reference reports beside it: all 0-dimensional tensors, of which only `loss` has a gradient. */
 export interface NtXent {
@@ -48,10 +49,6 @@ export function ntXent(z1: Tensor, z2: Tensor, temperature: number, options: NtX
   return autocast(z1.device, null, () => scope(body));
 }
 
-function widened(z: Tensor): Tensor {
-  return z.dtype === "float64" ? z : z.float();
-}
-
 function compute(z1: Tensor, z2: Tensor, temperature: number, options: NtXentOptions): NtXent {
   const { gathering = UNDIVIDED, similarityDtype } = options;
   const [n] = z1.shape, device = z1.device;
@@ -77,9 +74,4 @@ function compute(z1: Tensor, z2: Tensor, temperature: number, options: NtXentOpt
       contrastEntropy: p.mul(p.add(1e-6).log()).sum([1]).mean().neg(),
     };
   });
-}
-
-/** The share of true elements. */
-export function meanOf(condition: Tensor): Tensor {
-  return condition.float().mean();
 }

@@ -13,7 +13,7 @@ import type { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import type { Term } from "./method.ts";
-import { meanOf } from "./nt_xent.ts";
+import { meanOf } from "./precision.ts";
 
 /** How the head learns. */
 export interface SupervisedSettings {

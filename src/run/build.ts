@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { LossSettings, ModelSettings, TrainSettings } from "../config/settings.ts";
+import type { LossSettings, MethodSettings, ModelSettings, TrainSettings } from "../config/settings.ts";
 import type { Method } from "../methods/method.ts";
 import type { MethodBuilder } from "../methods/registry.ts";
 import type { Encoder } from "../nn/encoder.ts";
@@ -29,7 +29,7 @@ export function buildEncoder(settings: ModelSettings, generator: Generator | nul
 /** The method of the settings, with weights drawn from the seed. */
 export function buildModel(
   build: MethodBuilder,
-  settings: ModelSettings & LossSettings,
+  settings: MethodSettings & ModelSettings & LossSettings,
   classes: number,
   seed: number,
 ): Method {

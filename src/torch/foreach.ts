@@ -24,9 +24,9 @@ export function foreachAdd_(a: TensorList, b: TensorList, alpha: Operand = 1): v
 export function foreachAddScalar_(a: TensorList, scalar: number): void {
   callInPlace("aten::_foreach_add_.Scalar", a, scalar);
 }
-/** a_i *= scalar. */
-export function foreachMulScalar_(a: TensorList, scalar: number): void {
-  callInPlace("aten::_foreach_mul_.Scalar", a, scalar);
+/** a_i *= factor, a number or a tensor without dimensions. */
+export function foreachMulScalar_(a: TensorList, factor: Operand): void {
+  callInPlace(`aten::_foreach_mul_.${typeof factor === "number" ? "Scalar" : "Tensor"}`, a, factor);
 }
 /** a_i *= b_i. */
 export function foreachMul_(a: TensorList, b: TensorList): void {

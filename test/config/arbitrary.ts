@@ -3,8 +3,10 @@
 import fc from "fast-check";
 import { DATASETS, ON_NAN, OPTIMIZERS, PRECISIONS, SCHEDULERS } from "../../src/config/flags.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
+import { type MethodName, METHODS } from "../../src/methods/registry.ts";
 import { ARCHITECTURES } from "../../src/nn/architectures.ts";
 
+const METHOD_NAMES = Object.keys(METHODS) as MethodName[];
 const OWN_SIZES = { shapes: 32, cifar10: 32, cifar100: 32, stl10: 96 } as const;
 
 /** A number from `min` to `max`; never -0, which text and JSON do not tell from 0. */
@@ -25,6 +27,10 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     image_size: whole(8),
     batch_size: whole(2),
     num_workers: whole(0),
+    method: fc.constantFrom(...METHOD_NAMES),
+    predictor_hidden: whole(1),
+    ema_base: number(0, 1),
+    relic_alpha: number(0, 1e300),
     arch: fc.constantFrom(...ARCHITECTURES),
     width: whole(1),
     first_conv: fc.boolean(),

@@ -15,6 +15,10 @@ const CIFAR10: TrainSettings = {
   image_size: 32,
   batch_size: 1024,
   num_workers: 8,
+  method: "simclr",
+  predictor_hidden: 2048,
+  ema_base: 0.99,
+  relic_alpha: 1,
   arch: "resnet50",
   width: 64,
   first_conv: false,
@@ -71,6 +75,7 @@ const STL10: TrainSettings = {
   jitter_strength: 1,
   arch: "resnet18",
   hidden_mlp: 512,
+  predictor_hidden: 512,
 };
 
 /** Settings of a command line with `train` before it. */
@@ -99,11 +104,13 @@ Deno.test("settings: the reference's CIFAR commands", () => {
     ...expected,
     arch: "resnet18",
     hidden_mlp: 512,
+    predictor_hidden: 512,
   });
   assert.deepEqual(train(`--dataset cifar100 --arch resnet50 --hidden_mlp 1024 ${line}`), {
     ...expected,
     dataset: "cifar100",
     hidden_mlp: 1024,
+    predictor_hidden: 1024,
   });
 });
 
@@ -179,6 +186,7 @@ Deno.test("settings: the reference's evaluation", () => {
       dataset: "cifar100",
       arch: "resnet18",
       hidden_mlp: 512,
+      predictor_hidden: 512,
       lr_scheduler: "none",
       ckpt_path: "C",
       results_path: "",
@@ -330,4 +338,25 @@ Deno.test("notes: a warm-up as long as the training is pointed out", () => {
   assert.equal(note, "The learning rate only rises: --warmup_epochs 10 is not below --max_epochs 5");
   assert.deepEqual(notesOn("train", { dataset: "cifar10", max_epochs: 11 }), []);
   assert.deepEqual(notesOn("train", { dataset: "cifar10", max_epochs: 5, lr_scheduler: "none" }), []);
+});
+
+Deno.test("resolve: a method has defaults of its own, which flags replace", () => {
+  for (const method of ["byol", "relic"]) {
+    const { hidden_mlp, feat_dim, predictor_hidden, discrimination_lambda, ema_base } = resolveTrain({
+      dataset: "cifar10",
+      method,
+    });
+    assert.deepEqual([hidden_mlp, feat_dim, predictor_hidden], [4096, 256, 4096]);
+    assert.deepEqual([discrimination_lambda, ema_base], [1, 0.99]);
+  }
+  const given = { dataset: "cifar10", method: "byol", hidden_mlp: 64, feat_dim: 8, discrimination_lambda: 3 };
+  const { hidden_mlp, feat_dim, predictor_hidden, discrimination_lambda } = resolveTrain(given);
+  assert.deepEqual([hidden_mlp, feat_dim, predictor_hidden, discrimination_lambda], [64, 8, 64, 3]);
+});
+
+Deno.test("resolve: flags of another method are accepted, with a note", () => {
+  const notes = notesOn("train", { dataset: "cifar10", ema_base: "0.9", relic_alpha: 2 });
+  assert.ok(notes.includes("Without effect on --method simclr: --ema_base --relic_alpha"), notes.join("\n"));
+  const byol = notesOn("train", { dataset: "cifar10", method: "byol", ema_base: "0.9" });
+  assert.ok(byol.every((note) => !note.includes("--method")), byol.join("\n"));
 });

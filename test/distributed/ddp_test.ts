@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ALONE } from "../../src/peers.ts";
 import { scope } from "../../src/torch/scope.ts";
+import { goldenFile } from "../golden.ts";
 import { runProcesses } from "./processes.ts";
 import {
   type NormalizedRows,
@@ -42,8 +43,15 @@ const CASES: Record<string, StepsOptions> = {
   "only the supervised head learns": { stopGradient: 2, solarized: false, supervisedLambda: 1 },
 };
 
+for (const method of ["byol", "relic"] as const) {
+  for (const manipLambda of [0, 1]) {
+    const options = { method, manipLambda, stopGradient: 1, solarized: false, supervisedLambda: 1 } as const;
+    CASES[`${method}${manipLambda === 0 ? "" : " with efference copies"}`] = options;
+  }
+}
+
 for (const [name, options] of Object.entries(CASES)) {
-  for (const size of [2, 4]) {
+  for (const size of "method" in options ? [2] : [2, 4]) {
     Deno.test(`data parallel: ${size} processes learn what one does from the same batch: ${name}`, async () => {
       const alone = scope(() => trainSteps(ALONE, options));
       for (const found of await runProcesses<StepsResult>(size, "steps", JSON.stringify(options))) {
@@ -61,6 +69,25 @@ for (const [name, options] of Object.entries(CASES)) {
     });
   }
 }
+
+Deno.test("golden methods: ReLIC on two processes is ReLIC on the whole batch", async () => {
+  const golden = scope(() =>
+    Object.fromEntries(
+      ["loss", "grad_qa", "grad_qb"].map((name) => [
+        name,
+        goldenFile("methods").get(`relic.ranks.${name}`)!.toNumbers(),
+      ]),
+    )
+  );
+  type Part = { loss: number; gradientA: number[]; gradientB: number[] };
+  const found = await runProcesses<Part>(2, "relic");
+  const mean = found.reduce((sum, { loss }) => sum + loss / 2, 0);
+  assertNear({ loss: mean }, { loss: golden.loss }, "loss");
+  // Averaged over the processes: each contributes to its own rows.
+  const slices = (of: (part: Part) => number[]) => found.flatMap(of).map((value) => value / 2);
+  assertNear({ qa: slices((part) => part.gradientA) }, { qa: golden.grad_qa }, "gradients");
+  assertNear({ qb: slices((part) => part.gradientB) }, { qb: golden.grad_qb }, "gradients");
+});
 
 const NORMALIZATIONS: Record<string, NormalizeOptions> = {
   "by itself": { dtype: "float64", relu: false, shortcut: false },

@@ -18,10 +18,13 @@ import { cat } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
 import { fill, img, unit } from "../golden.ts";
-import { contextOf, linearEvaluation, simClr } from "../methods/made_method.ts";
+import type { Method } from "../../src/methods/method.ts";
+import { BUILDERS, contextOf, linearEvaluation } from "../methods/made_method.ts";
 
 /** What may differ between runs. */
 export interface StepsOptions {
+  readonly method?: "simclr" | "byol" | "relic";
+  readonly manipLambda?: number;
   readonly stopGradient: 0 | 1 | 2;
   readonly solarized: boolean;
   readonly supervisedLambda: number;
@@ -71,14 +74,16 @@ function numbersOf(tensors: Iterable<[string, Tensor]>): Record<string, number[]
 
 /** Trains and reports. */
 export function trainSteps(peers: Peers, options: StepsOptions): StepsResult {
-  const { stopGradient, supervisedLambda } = options;
-  const build = stopGradient === 2 ? linearEvaluation : simClr;
-  const model = build({
+  const { method = "simclr", manipLambda = 1, stopGradient, supervisedLambda } = options;
+  const build = stopGradient === 2 ? linearEvaluation : BUILDERS[method];
+  const model: Method = build({
     ...{ hidden_mlp: 8, feat_dim: 8, projection_final_batch_norm: true, manip_hidden_mlp: [8], n_bins: 6 },
-    ...{ discrimination_lambda: 2, manip_lambda: 1, supervised_lambda: supervisedLambda, temperature: 0.5 },
+    ...{ discrimination_lambda: 2, supervised_lambda: supervisedLambda, temperature: 0.5 },
+    ...{ manip_lambda: manipLambda, predictor_hidden: 16, ema_base: 0.9, relic_alpha: 1 },
     stop_gradient: stopGradient,
   }, contextOf({ width: 2 })).to({ dtype: "float64" });
   fill(model.stateDict());
+  model.restart?.();
   const learner: Learner = {
     model,
     optimizer: new Sgd(larsGroups(model.namedParameters(), 1e-4), { momentum: 0.9, nesterov: false }),

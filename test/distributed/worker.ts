@@ -4,10 +4,11 @@ import { type Peers } from "../../src/peers.ts";
 import { together } from "../../src/distributed/together.ts";
 import { launchedWorld } from "../../src/distributed/world.ts";
 import { ntXent } from "../../src/methods/nt_xent.ts";
+import { relicLoss } from "../../src/methods/relic_loss.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
-import { goldenFile } from "../golden.ts";
+import { goldenFile, unit } from "../golden.ts";
 import { normalizeRows, trainSteps } from "./steps.ts";
 
 const [job, ...args] = Deno.args;
@@ -29,6 +30,18 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
       gradient1: z1.grad!.toNumbers(),
       gradient2: z2.grad!.toNumbers(),
     };
+  },
+  /** The golden case of ReLIC on two processes. */
+  relic(peers) {
+    const part = (name: string) => unit(`methods.ranks.${name}`, [8, 16]).chunk(2)[peers.rank].mul(1);
+    const [qa, qb, za, zb] = ["qa", "qb", "za", "zb"].map(part);
+    const { loss } = relicLoss(
+      { qa: qa.requiresGrad_(), qb: qb.requiresGrad_(), za, zb },
+      { temperature: 0.2, alpha: 1 },
+      peers,
+    );
+    loss.backward();
+    return { loss: loss.item(), gradientA: qa.grad!.toNumbers(), gradientB: qb.grad!.toNumbers() };
   },
   /** A few optimiser steps. */
   steps: (peers) => trainSteps(peers, JSON.parse(args[0])),

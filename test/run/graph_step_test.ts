@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { OptimizerName } from "../../src/config/settings.ts";
+import type { MethodName } from "../../src/methods/registry.ts";
 import { UsageError } from "../../src/errors.ts";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { GraphStep, replayedSteps } from "../../src/run/graph_step.ts";
@@ -18,8 +19,8 @@ const ROUNDING = { rtol: 1e-6, atol: 1e-9 };
 
 const PACE = { learningRate: 0.1, progress: 0 };
 
-function learner(optimizer: OptimizerName): Learner {
-  return learnerOf(smallSettings(optimizer), { dtype: "float64" });
+function learner(optimizer: OptimizerName, method: MethodName = "simclr"): Learner {
+  return learnerOf(smallSettings(optimizer, method), { dtype: "float64" });
 }
 
 function batch(step: number, images = 4) {
@@ -35,11 +36,15 @@ function batch(step: number, images = 4) {
   };
 }
 
-for (const optimizer of ["lars", "sgd", "adam"] as const) {
-  Deno.test(`graph step: ${optimizer} learns the same by replaying one step, at each step's batch and rate`, () => {
+const LEARNERS = [["lars"], ["sgd"], ["adam"], ["lars", "byol"], ["adam", "relic"]] as const;
+
+for (const [optimizer, method] of LEARNERS) {
+  Deno.test(`graph step: ${method ?? "simclr"} with ${optimizer} learns the same by replaying one step, at each step's batch and rate`, () => {
     assertNoLeak(() =>
       scope(() => {
-        const plain = learner(optimizer), own = learner(optimizer), recorder = new FakeRecorder();
+        const plain = learner(optimizer, method),
+          own = learner(optimizer, method),
+          recorder = new FakeRecorder();
         const graph = new GraphStep(own, recorder);
         for (let step = 0; step < 6; step++) {
           const pace = { learningRate: 0.01 * (step + 1), progress: step / 6 };

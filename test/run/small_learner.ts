@@ -6,14 +6,18 @@
 
 import { resolveTrain } from "../../src/config/resolve.ts";
 import type { OptimizerName, TrainSettings } from "../../src/config/settings.ts";
+import type { MethodName } from "../../src/methods/registry.ts";
 import type { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { buildModel, buildOptimizer } from "../../src/run/build.ts";
 import type { Learner } from "../../src/run/step.ts";
 import type { DType } from "../../src/torch/dtype.ts";
-import { simClr } from "../methods/made_method.ts";
+import { BUILDERS } from "../methods/made_method.ts";
 
 /** The settings of a small network. */
-export function smallSettings(optimizer: OptimizerName = "lars"): TrainSettings {
+export function smallSettings(
+  optimizer: OptimizerName = "lars",
+  method: MethodName = "simclr",
+): TrainSettings {
   return resolveTrain({
     dataset: "cifar10",
     arch: "resnet18",
@@ -23,6 +27,7 @@ export function smallSettings(optimizer: OptimizerName = "lars"): TrainSettings 
     manip_lambda: 1,
     weight_decay: 1e-2,
     optimizer,
+    method,
   });
 }
 
@@ -31,7 +36,7 @@ export function learnerOf(
   settings: TrainSettings,
   { dtype = "float32", scaler }: { dtype?: DType; scaler?: GradScaler } = {},
 ): Learner {
-  const model = buildModel(simClr, settings, 10, 1).to({ dtype });
+  const model = buildModel(BUILDERS[settings.method as MethodName], settings, 10, 1).to({ dtype });
   return {
     model,
     optimizer: buildOptimizer(settings, model.namedParameters()),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { GradScaler } from "../../src/optim/grad_scaler.ts";
 import { continueRun, saveRun } from "../../src/run/saved_run.ts";
-import { type Learner, trainStep } from "../../src/run/step.ts";
+import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose, img, unit } from "../golden.ts";
@@ -15,8 +15,9 @@ function learner(scaler?: GradScaler): Learner {
   return learnerOf(SETTINGS, { scaler });
 }
 
-function step(own: Learner): void {
-  trainStep(own, {
+/** Makes a step and returns its loss. */
+function step(own: Learner, learningRate = 0.1): number {
+  const pending = trainStep(own, {
     toBatch: () => ({
       pairs: {
         views: img("views", [8, 3, 8, 8]).float(),
@@ -25,7 +26,8 @@ function step(own: Learner): void {
         labels: tensor([0, 1, 2, 3], { dtype: "int64" }),
       },
     }),
-  }, { learningRate: 0.1, progress: 0 }).values[Symbol.dispose]();
+  }, { learningRate, progress: 0 });
+  return readMetrics(pending, "").loss;
 }
 
 Deno.test("step: with gradients scaled LARS makes the step that it makes without", () => {
@@ -65,3 +67,37 @@ Deno.test("step: a checkpoint takes the gradient scaler along, and does without 
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+for (const method of ["byol", "relic"] as const) {
+  Deno.test(`step: float16 moves the target of ${method} after steps that were made, not after those left out`, () => {
+    scope(() => {
+      const scaler = new GradScaler("cpu"), own = learnerOf(smallSettings("sgd", method), { scaler });
+      const target = own.model.stateDict().get("target_encoder.conv1.weight")!, before = target.toNumbers();
+      scaler.load({ ...STATE, scale: 3e38 });
+      step(own);
+      assert.deepEqual([scaler.skipped, target.toNumbers()], [1, before]);
+      scaler.load({ ...STATE, scale: 16 });
+      step(own);
+      assert.equal(scaler.skipped, 1);
+      assert.notDeepEqual(target.toNumbers(), before);
+      free(own);
+    });
+  });
+
+  Deno.test(`step: ${method} in bfloat16 learns about what it learns in float32`, () => {
+    scope(() => {
+      const plain = learnerOf(smallSettings("sgd", method));
+      const own = { ...learnerOf(smallSettings("sgd", method)), precision: "bfloat16" as const };
+      const target = own.model.stateDict().get("target_encoder.conv1.weight")!, before = target.toNumbers();
+      // bfloat16 keeps 8 bits, and a temperature of 0.1 magnifies what it rounds.
+      for (let i = 0; i < 3; i++) {
+        const [expected, found] = [plain, own].map((each) => step(each, 1e-3));
+        assertClose(tensor(found), tensor(expected), { rtol: 0.05, what: `loss of step ${i}` });
+      }
+      assert.equal(target.dtype, "float32");
+      assert.notDeepEqual(target.toNumbers(), before);
+      free(plain);
+      free(own);
+    });
+  });
+}
