@@ -9,9 +9,9 @@
 
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
 import { columns, fail, print, say } from "./src/config/terminal.ts";
-import { isLaunched, launch, type Program } from "./src/launch.ts";
-import { onOrphaned, onStopSignals, STOP_STATUS, type StopSignal } from "./src/signals.ts";
-import type { TrainResult } from "./src/train.ts";
+import { isLaunched, launch, type Program } from "./src/launch/launch.ts";
+import { onOrphaned, onStopSignals, STOP_STATUS, type StopSignal } from "./src/launch/signals.ts";
+import type { TrainResult } from "./src/commands/train.ts";
 
 async function main(args: string[]): Promise<number> {
   const invocation = parseCommandLine(args, columns());
@@ -23,10 +23,10 @@ async function main(args: string[]): Promise<number> {
   // An inspection only reads, as this process does.
   if (isLaunched() || invocation.command === "inspect") return await run(invocation);
   if (invocation.command !== "export") {
-    const { prepareLibrary } = await import("./src/prepare.ts");
+    const { prepareLibrary } = await import("./src/launch/prepare.ts");
     const prepared = await prepareLibrary();
     if (prepared !== 0) return prepared;
-    const { fetchDataset } = await import("./src/fetch_dataset.ts");
+    const { fetchDataset } = await import("./src/launch/fetch_dataset.ts");
     const status = await fetchDataset(invocation.command, invocation.settings);
     if (status !== 0) return status;
   }
@@ -69,13 +69,13 @@ async function processFor(
   invocation: Exclude<Order, { command: "inspect" }>,
 ): Promise<Pick<Program, "permissions" | "environment">> {
   const { permissionsFor, permissionsForExport, permissionsForPreview } = await import(
-    "./src/permissions.ts"
+    "./src/launch/permissions.ts"
   );
   const { readManifest } = await import("./src/setup/manifest.ts");
   switch (invocation.command) {
     case "preview":
     case "export": {
-      const { temporaryPath } = await import("./src/checkpoint/atomic.ts");
+      const { temporaryPath } = await import("./src/files/atomic.ts");
       const { output } = invocation.settings, temporary = temporaryPath(output), files = [output, temporary];
       const permissions = invocation.command === "export"
         ? permissionsForExport(files)
@@ -94,7 +94,7 @@ async function run(invocation: Order): Promise<number> {
   if (isFirst) invocation.notes.forEach(say);
   switch (invocation.command) {
     case "train": {
-      const { train } = await import("./src/train.ts");
+      const { train } = await import("./src/commands/train.ts");
       const controller = new AbortController();
       let status = 0;
       // Which signal came first is all that matters: the launching process acts on a second one.
@@ -120,30 +120,30 @@ async function run(invocation: Order): Promise<number> {
       return isFirst ? print(describeResult(result)) : 0;
     }
     case "eval": {
-      const { evaluate } = await import("./src/evaluate.ts");
+      const { evaluate } = await import("./src/commands/eval.ts");
       const { accuracy } = await evaluate(invocation.settings, say);
       return print(accuracy.toFixed(4));
     }
     case "probe": {
-      const { describeProbe, probe } = await import("./src/probe.ts");
+      const { describeProbe, probe } = await import("./src/commands/probe.ts");
       const { stderrProgress } = await import("./src/setup/progress.ts");
       return print(describeProbe(await probe(invocation.settings, stderrProgress())));
     }
     case "preview": {
-      const { preview } = await import("./src/preview.ts");
+      const { preview } = await import("./src/commands/preview.ts");
       const { output } = invocation.settings;
       const { pairs } = await preview(invocation.settings, say, Deno.env.get(TEMPORARY));
       return print(`Wrote ${output}: ${pairs.length} images, open it in a browser`);
     }
     case "export": {
-      const { exportEncoder } = await import("./src/checkpoint/export.ts");
+      const { exportEncoder } = await import("./src/commands/export.ts");
       const { ckpt_path, to, output } = invocation.settings;
       const metadata = exportEncoder(ckpt_path, to, output, Deno.env.get(TEMPORARY));
       const lines = Object.entries(metadata).map(([name, value]) => `  ${name}: ${value}`);
       return print([`Wrote the encoder of ${ckpt_path} to ${output}:`, ...lines].join("\n"));
     }
     case "inspect": {
-      const { inspectFile } = await import("./src/checkpoint/inspect.ts");
+      const { inspectFile } = await import("./src/commands/inspect.ts");
       return print(inspectFile(invocation.settings.file).join("\n"));
     }
   }

@@ -6,7 +6,7 @@
 
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { print, say } from "../src/config/terminal.ts";
-import { messageOf } from "../src/errors.ts";
+import { messageOf } from "../src/base/errors.ts";
 
 /** Prints `help` and ends the program if one of its arguments asks for that. */
 export function answerHelp(help: string): void {

@@ -10,7 +10,7 @@ import process from "node:process";
 
 import { drawViews, equalSizes } from "../src/augment/parameters.ts";
 import { makeViews } from "../src/augment/views.ts";
-import { Random } from "../src/random.ts";
+import { Random } from "../src/base/random.ts";
 import { fromTypedArray } from "../src/torch/create.ts";
 import { setThreads } from "../src/torch/device.ts";
 import { scope } from "../src/torch/scope.ts";

@@ -12,7 +12,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { exportEncoder, type ExportTarget } from "../src/checkpoint/export.ts";
+import { exportEncoder, type ExportTarget } from "../src/commands/export.ts";
 import { lightningTree } from "../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../src/checkpoint/pytorch_writer.ts";
@@ -76,7 +76,7 @@ async function time(path: string): Promise<Record<string, number[]>> {
 
 /** What a checkpoint's encoder makes of two images of a fixed pattern, which the other side makes as well. */
 async function features(path: string): Promise<number[]> {
-  const { loadModel } = await import("../src/run/stored_model.ts");
+  const { loadModel } = await import("../src/training/stored_model.ts");
   const { fromTypedArray } = await import("../src/torch/create.ts");
   const { scope } = await import("../src/torch/scope.ts");
   using model = loadModel(path, "cpu", false);

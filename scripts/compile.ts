@@ -5,7 +5,7 @@
  */
 
 import { join, resolve } from "node:path";
-import { messageOf } from "../src/errors.ts";
+import { messageOf } from "../src/base/errors.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 import { stderrProgress } from "../src/setup/progress.ts";
 import { readFlags } from "./arguments.ts";

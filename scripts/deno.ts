@@ -4,7 +4,7 @@
  * @module
  */
 
-import { denoCommand } from "../src/launch.ts";
+import { denoCommand } from "../src/launch/launch.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 
 /** Runs `deno` in the repository, on this process's terminal. Ends this process with its exit status if that is not 0. */

@@ -1,6 +1,6 @@
 /** Says what of this machine S-TEC can use, and what is missing: `deno task doctor`. */
 
-import { messageOf } from "../src/errors.ts";
+import { messageOf } from "../src/base/errors.ts";
 import { findCompiler } from "../src/setup/compile.ts";
 import { cacheFolder, namesIn, run, wantsCuda } from "../src/setup/environment.ts";
 import { findLibtorch } from "../src/setup/libtorch.ts";

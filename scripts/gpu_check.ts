@@ -12,7 +12,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { messageOf } from "../src/errors.ts";
+import { messageOf } from "../src/base/errors.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 import { readManifest } from "../src/setup/manifest.ts";
 

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { FolderBatches } from "../src/data/folder_batches.ts";
 import { listImageFolder } from "../src/data/image_folder.ts";
-import { Random } from "../src/random.ts";
+import { Random } from "../src/base/random.ts";
 import { scope } from "../src/torch/scope.ts";
 
 const { values } = parseArgs({

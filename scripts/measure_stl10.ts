@@ -11,10 +11,10 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { writeFully } from "../src/checkpoint/atomic.ts";
+import { writeFully } from "../src/files/atomic.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { openSource } from "../src/data/open.ts";
-import { Random } from "../src/random.ts";
+import { Random } from "../src/base/random.ts";
 import { scope } from "../src/torch/scope.ts";
 
 const { values } = parseArgs({

@@ -56,6 +56,10 @@ const preload = await Promise.all(["libasan.so", "libstdc++.so.6"].map(libraryPa
 const { code } = await new Deno.Command(Deno.execPath(), {
   args: ["test", "--allow-all", "--no-check", ...(Deno.args.length > 0 ? Deno.args : TESTS)],
   cwd: REPOSITORY,
-  env: { STEC_NATIVE: manifest, LD_PRELOAD: preload.join(" "), ASAN_OPTIONS: "detect_leaks=0:allocator_may_return_null=1" },
+  env: {
+    STEC_NATIVE: manifest,
+    LD_PRELOAD: preload.join(" "),
+    ASAN_OPTIONS: "detect_leaks=0:allocator_may_return_null=1",
+  },
 }).spawn().status;
 Deno.exit(code);

@@ -1,6 +1,6 @@
 /** Gets libtorch and the native library ready: `deno task setup`. */
 
-import { messageOf } from "../src/errors.ts";
+import { messageOf } from "../src/base/errors.ts";
 import { describeSetup, setUp } from "../src/setup/setup.ts";
 import { stderrProgress } from "../src/setup/progress.ts";
 import { readFlags } from "./arguments.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { denoCommand } from "../src/launch.ts";
+import { denoCommand } from "../src/launch/launch.ts";
 import { REPOSITORY } from "../src/setup/environment.ts";
 
 /** Runs the program as a task would, with variables added; nothing it starts may load a library. */

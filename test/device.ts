@@ -4,7 +4,7 @@
  * @module
  */
 
-import { resolveDevice } from "../src/run/machine.ts";
+import { resolveDevice } from "../src/machine/machine.ts";
 import * as create from "../src/torch/create.ts";
 import type { DType, TypedArray } from "../src/torch/dtype.ts";
 import type { Tensor } from "../src/torch/tensor.ts";

@@ -5,7 +5,7 @@
  */
 
 import sharp from "sharp";
-import { Random } from "../src/random.ts";
+import { Random } from "../src/base/random.ts";
 
 /** A temporary folder that is removed when it is disposed of. */
 export interface MadeFolder extends Disposable {

@@ -8,7 +8,7 @@ import { lightningTree } from "../src/checkpoint/lightning.ts";
 import { writeCheckpoint } from "../src/checkpoint/pytorch_writer.ts";
 import { tensorSource } from "../src/checkpoint/tensors.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
-import { buildModel } from "../src/run/build.ts";
+import { buildModel } from "../src/training/build.ts";
 import { simClr } from "./methods/made_method.ts";
 
 /** A checkpoint of a small model with fresh weights, as a run would have saved it after 7 steps. */

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveEval, resolveTrain } from "../src/config/resolve.ts";
 import { openImages } from "../src/data/open.ts";
-import { evaluate, toImages } from "../src/evaluate.ts";
-import { loadModel } from "../src/run/stored_model.ts";
+import { evaluate, toImages } from "../src/commands/eval.ts";
+import { loadModel } from "../src/training/stored_model.ts";
 import { scope } from "../src/torch/scope.ts";
 import { exists, REPOSITORY } from "../src/setup/environment.ts";
-import { train } from "../src/train.ts";
+import { train } from "../src/commands/train.ts";
 import { temporaryFolder } from "./made_data.ts";
 
 const SHARED = join(REPOSITORY, "..", "shared", "data");

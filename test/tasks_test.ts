@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import project from "../deno.json" with { type: "json" };
-import { denoCommand } from "../src/launch.ts";
+import { denoCommand } from "../src/launch/launch.ts";
 import { namesIn, REPOSITORY } from "../src/setup/environment.ts";
 
 type Task = keyof typeof project.tasks;

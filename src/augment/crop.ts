@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Random } from "../random.ts";
+import type { Random } from "../base/random.ts";
 import { arange } from "../torch/create.ts";
 import { where } from "../torch/functional.ts";
 import { call, callInPlace } from "../torch/operator.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../random.ts";
+import { Random } from "../base/random.ts";
 import { type Crop, drawCrop } from "./crop.ts";
 
 /** How views are made. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { type Picklable, PickleFloat } from "./pickle.ts";
 import { brief } from "./brief.ts";
 import { isStringMap } from "./pickle_values.ts";

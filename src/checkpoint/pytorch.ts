@@ -5,13 +5,13 @@
  * @module
  */
 
-import { messageOf } from "../errors.ts";
-import { ByteFile } from "./byte_file.ts";
+import { messageOf } from "../base/errors.ts";
+import { ByteFile } from "../files/byte_file.ts";
 import { brief } from "./brief.ts";
 import { isLegacy, readLegacy } from "./pytorch_legacy.ts";
 import { torchValues } from "./pytorch_values.ts";
 import { unpickle } from "./unpickle.ts";
-import { readZip, type ZipEntry } from "./zip_reader.ts";
+import { readZip, type ZipEntry } from "../zip/reader.ts";
 
 /** The archive's entry of metadata, in the folder that PyTorch keeps for users' own files. */
 export const METADATA_ENTRY = "extra/metadata.json";

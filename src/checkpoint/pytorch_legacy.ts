@@ -7,7 +7,7 @@
  */
 
 import { brief } from "./brief.ts";
-import type { ByteFile } from "./byte_file.ts";
+import type { ByteFile } from "../files/byte_file.ts";
 import { TruncatedPickleError, type UnpickleOptions } from "./pickle_machine.ts";
 import { torchValues } from "./pytorch_values.ts";
 import type { Storage } from "./stored_tensor.ts";

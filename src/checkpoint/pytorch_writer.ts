@@ -4,11 +4,11 @@
  * @module
  */
 
-import { writeAtomically } from "./atomic.ts";
+import { writeAtomically } from "../files/atomic.ts";
 import { METADATA_ENTRY } from "./pytorch.ts";
 import { type Picklable, pickle } from "./pickle.ts";
 import { byteLengthOf, piecesOf } from "./stored_tensor.ts";
-import { ZipWriter } from "./zip_writer.ts";
+import { ZipWriter } from "../zip/writer.ts";
 
 /** The folder in the archive. PyTorch takes any name; this one does not depend on where the file is written to. */
 const PREFIX = "archive";

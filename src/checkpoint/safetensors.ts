@@ -5,9 +5,9 @@
  * @module
  */
 
-import { messageOf } from "../errors.ts";
-import { temporaryPath, writeAtomically, writeFully } from "./atomic.ts";
-import { ByteFile } from "./byte_file.ts";
+import { messageOf } from "../base/errors.ts";
+import { temporaryPath, writeAtomically, writeFully } from "../files/atomic.ts";
+import { ByteFile } from "../files/byte_file.ts";
 import { brief } from "./brief.ts";
 import {
   byteLengthOf,

@@ -6,7 +6,7 @@
  */
 
 import { gather } from "./gather.ts";
-import { PIECE_BYTES } from "./zip_format.ts";
+import { PIECE_BYTES } from "../zip/format.ts";
 
 /** The element types that files are read and written in, by their PyTorch names. */
 export type StoredDType =

@@ -9,7 +9,7 @@ import { emptyStrided, fromTypedArray } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { ITEM_BYTES, type StoredDType, type StoredTensor, type TensorSource } from "./stored_tensor.ts";
-import { PIECE_BYTES } from "./zip_format.ts";
+import { PIECE_BYTES } from "../zip/format.ts";
 
 /** A tensor as it can be written to a file: its bytes are taken, one tensor at a time, when their turn comes. */
 export function tensorSource(tensor: Tensor): TensorSource {

@@ -6,7 +6,7 @@
 
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import project from "../../deno.json" with { type: "json" };
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { COMMAND_NAMES, type CommandName, type Flag, flagSections } from "./flags.ts";
 import { COMMANDS } from "./help.ts";
 import {

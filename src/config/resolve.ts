@@ -7,7 +7,7 @@
 
 import { resolve } from "node:path";
 import type { z } from "zod";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { LAYOUTS } from "../nn/architectures.ts";
 import { infoOf } from "../flag.ts";
 import { defaultsOf, isMethodName, METHOD_FLAGS, type MethodName, METHODS } from "../methods/registry.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { messageOf, UsageError } from "../errors.ts";
-import { printable } from "../printable.ts";
+import { messageOf, UsageError } from "../base/errors.ts";
+import { printable } from "../base/printable.ts";
 
 /** Width of the help: the terminal's, within reason. */
 export function columns(): number {

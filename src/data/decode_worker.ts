@@ -6,7 +6,7 @@
 
 /// <reference lib="deno.worker" />
 
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { setThreads } from "../torch/device.ts";
 import { type Budget, SharedBudget } from "./budget.ts";
 import { cutsOf, Decoder } from "./decode.ts";

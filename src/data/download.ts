@@ -7,8 +7,8 @@
 
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { writeFully } from "../checkpoint/atomic.ts";
-import { messageOf } from "../errors.ts";
+import { writeFully } from "../files/atomic.ts";
+import { messageOf } from "../base/errors.ts";
 import type { Archive } from "./archives.ts";
 import { unpackTarGz } from "./tar.ts";
 

@@ -6,7 +6,7 @@
 
 import { type DrawKey, drawViews } from "../augment/parameters.ts";
 import { makeFirstViewsOfCrops, makeViewsOfCrops } from "../augment/views.ts";
-import { Random } from "../random.ts";
+import { Random } from "../base/random.ts";
 import type { Batch } from "./batch.ts";
 import { borrowTypedArray, upload } from "../torch/create.ts";
 import { Ahead } from "./ahead.ts";

@@ -6,7 +6,7 @@
 
 import type { Sharp } from "sharp";
 import type { Crop } from "../augment/crop.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { cmykToRgb } from "./cmyk.ts";
 import type { DecodedRegion } from "./turbojpeg.ts";
 

@@ -11,7 +11,7 @@ import { type FileSearch, findFiles } from "./binary.ts";
 import { cifarFiles } from "./cifar.ts";
 import type { Split } from "./dataset.ts";
 import type { DownloadOptions, DownloadProgress } from "./download.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { stl10Files, type Stl10Split } from "./stl10.ts";
 
 /** Which data set, and where it should be. */

@@ -5,7 +5,7 @@
  */
 
 import type { DataSettings, LossSettings } from "../config/settings.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import type { MethodEntry } from "../methods/registry.ts";
 import { type BatchImages, type BatchSource, type BatchSourceOptions, MemoryBatches } from "./batches.ts";
 import { findFiles } from "./binary.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Random } from "../random.ts";
+import { Random } from "../base/random.ts";
 
 /** Keeps the shuffles apart from whatever else is drawn from the same seed. */
 const STREAM = 0x6f72;

@@ -11,7 +11,7 @@
  * @module
  */
 
-import { Random } from "../random.ts";
+import { Random } from "../base/random.ts";
 import type { ImageDataset, Split } from "./dataset.ts";
 
 /** Height and width of the images. */

@@ -8,8 +8,8 @@ import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { extract, type Header } from "tar-stream";
-import { messageOf } from "../errors.ts";
-import { writeFully } from "../checkpoint/atomic.ts";
+import { messageOf } from "../base/errors.ts";
+import { writeFully } from "../files/atomic.ts";
 
 /**
  * Unpacks an archive into a folder that must be new or empty. Only files and folders below it are made: an

@@ -7,7 +7,7 @@
 import type { Module } from "../nn/module.ts";
 import { check, native, nativeError, PAYLOAD, payload } from "../torch/library.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import type { Peers } from "../peers.ts";
+import type { Peers } from "../nn/peers.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { synchronizeBatchNorms } from "./sync_batch_norm.ts";
 

@@ -11,7 +11,7 @@ import { cuda } from "../torch/cuda_library.ts";
 import { check, native, nativeError, PAYLOAD, payload } from "../torch/library.ts";
 import { keep } from "../torch/scope.ts";
 import { Tensor } from "../torch/tensor.ts";
-import type { Peers } from "../peers.ts";
+import type { Peers } from "../nn/peers.ts";
 import type { Store } from "./store.ts";
 
 /** A process's place in a group. */

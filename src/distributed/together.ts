@@ -4,9 +4,9 @@
  * @module
  */
 
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { TorchError } from "../torch/library.ts";
-import { ALONE, type Peers } from "../peers.ts";
+import { ALONE, type Peers } from "../nn/peers.ts";
 import { ProcessGroup } from "./process_group.ts";
 import { Store } from "./store.ts";
 import type { World } from "./world.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Environment } from "../setup/environment.ts";
 
 /** A process's place among those that train together. */

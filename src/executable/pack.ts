@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import { constants, zstdCompressSync } from "node:zlib";
-import { writeAtomically, writeFully } from "../checkpoint/atomic.ts";
+import { writeAtomically, writeFully } from "../files/atomic.ts";
 import type { ContentFile } from "./content.ts";
 
 /** What an executable does. */

@@ -7,7 +7,7 @@
 
 import { dirname, join } from "node:path";
 import { zstdDecompressSync } from "node:zlib";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { cacheFolder, type Environment, REPOSITORY } from "../setup/environment.ts";
 import { makeFolder } from "../setup/folder.ts";
 import { manifestPath } from "../setup/manifest.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { append, writeAtomically, writeFully } from "../checkpoint/atomic.ts";
+import { append, writeAtomically, writeFully } from "../files/atomic.ts";
 
 /** How {@linkcode MetricsLog} behaves. */
 export interface MetricsLogOptions {

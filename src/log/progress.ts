@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
+import { printable } from "../base/printable.ts";
 
 /** What is shown of a run at one moment. */
 export interface Progress {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { append } from "../checkpoint/atomic.ts";
+import { append } from "../files/atomic.ts";
 
 /** How {@linkcode TensorBoardWriter} behaves. */
 export interface TensorBoardOptions {

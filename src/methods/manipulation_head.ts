@@ -7,7 +7,7 @@
 import type { Pairs } from "../data/batch.ts";
 import { BatchNorm, Linear, ReLU, Sequential } from "../nn/layers.ts";
 import { type Layer, Module } from "../nn/module.ts";
-import { type Gathering, UNDIVIDED } from "../peers.ts";
+import { type Gathering, UNDIVIDED } from "../nn/peers.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { full } from "../torch/create.ts";
 import { cat, crossEntropy, where } from "../torch/functional.ts";

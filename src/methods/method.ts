@@ -7,7 +7,7 @@
 import type { Batch } from "../data/batch.ts";
 import type { Encoder } from "../nn/encoder.ts";
 import type { Module } from "../nn/module.ts";
-import type { Gathering } from "../peers.ts";
+import type { Gathering } from "../nn/peers.ts";
 import type { Generator } from "../torch/random.ts";
 import type { Operand, Tensor } from "../torch/tensor.ts";
 import type { SupervisedHead } from "./supervised_head.ts";

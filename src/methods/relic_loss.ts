@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Gathering, UNDIVIDED } from "../peers.ts";
+import { type Gathering, UNDIVIDED } from "../nn/peers.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
 import { arange } from "../torch/create.ts";
 import { crossEntropy, normalize } from "../torch/functional.ts";

@@ -11,7 +11,7 @@
 import { type Batch, pairsOf } from "../data/batch.ts";
 import type { Encoder } from "../nn/encoder.ts";
 import { Module } from "../nn/module.ts";
-import type { Gathering } from "../peers.ts";
+import type { Gathering } from "../nn/peers.ts";
 import { scope } from "../torch/scope.ts";
 import { featureSpread } from "./feature_spread.ts";
 import { ManipulationHead, type ManipulationSettings } from "./manipulation_head.ts";

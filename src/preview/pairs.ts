@@ -6,7 +6,7 @@
 
 import { COLOR_STEPS, drawViews, type ViewParameters, type ViewSettings } from "../augment/parameters.ts";
 import { makeViews } from "../augment/views.ts";
-import type { StoredModel } from "../run/stored_model.ts";
+import type { StoredModel } from "../training/stored_model.ts";
 import { manipulationBins } from "../methods/manipulation_head.ts";
 import { noGrad } from "../torch/autograd.ts";
 import { fromTypedArray } from "../torch/create.ts";

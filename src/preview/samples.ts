@@ -11,7 +11,7 @@ import { listFolders, openImages } from "../data/open.ts";
 import { epochOrder } from "../data/order.ts";
 import { countUnlabelled, pickUnlabelled } from "../data/stl10.ts";
 import { openTurboJpeg } from "../data/turbojpeg.ts";
-import { messageOf, tellingNotes } from "../errors.ts";
+import { messageOf, tellingNotes } from "../base/errors.ts";
 
 /** An image with what it is called. */
 export interface Sample extends WholeImage {

@@ -5,7 +5,7 @@
  */
 
 import { basename, join } from "node:path";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { sharedLibraries } from "./cuda.ts";
 import { type Environment, exists, run } from "./environment.ts";
 import { makeFolder } from "./folder.ts";

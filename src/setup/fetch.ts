@@ -6,8 +6,8 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { writeFully } from "../checkpoint/atomic.ts";
-import { messageOf } from "../errors.ts";
+import { writeFully } from "../files/atomic.ts";
+import { messageOf } from "../base/errors.ts";
 import { type Build, wantedBuild } from "./driver.ts";
 import { type Environment, namesIn, run } from "./environment.ts";
 import { makeFolder } from "./folder.ts";

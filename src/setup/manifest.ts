@@ -5,7 +5,7 @@
  */
 
 import { dirname, join, resolve } from "node:path";
-import { messageOf } from "../errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { cacheFolder, type Environment, exists, REPOSITORY } from "./environment.ts";
 import { versionOf } from "./libtorch.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { printable } from "../printable.ts";
+import { printable } from "../base/printable.ts";
 
 /** Where a set-up reports what it does. */
 export interface Progress {

@@ -69,7 +69,7 @@ export async function setUp(
   if (isReady(plan, inForce)) return manifestOf(plan, inForce);
 
   const { build } = await import("./compile.ts");
-  const { writeAtomically, writeFully } = await import("../checkpoint/atomic.ts");
+  const { writeAtomically, writeFully } = await import("../files/atomic.ts");
   const folder = isWritable(own) ? own : other;
   await build(plan, folder, environment, progress);
   writeAtomically(manifestPath(folder), (file) => {

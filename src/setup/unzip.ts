@@ -7,18 +7,10 @@
 
 import { dirname, join } from "node:path";
 import { crc32, inflateRawSync } from "node:zlib";
-import { writeFully } from "../checkpoint/atomic.ts";
-import { ByteFile } from "../checkpoint/byte_file.ts";
-import {
-  END,
-  FULL_16,
-  FULL_32,
-  LENGTHS,
-  METHODS,
-  ZIP64_EXTRA,
-  ZIP64_LOCATOR,
-} from "../checkpoint/zip_format.ts";
-import { messageOf } from "../errors.ts";
+import { writeFully } from "../files/atomic.ts";
+import { ByteFile } from "../files/byte_file.ts";
+import { END, FULL_16, FULL_32, LENGTHS, METHODS, ZIP64_EXTRA, ZIP64_LOCATOR } from "../zip/format.ts";
+import { messageOf } from "../base/errors.ts";
 
 interface Member {
   readonly name: string;

@@ -6,17 +6,17 @@
  */
 
 import { createHash } from "node:crypto";
-import { inspectFile } from "../../src/checkpoint/inspect.ts";
+import { inspectFile } from "../../src/commands/inspect.ts";
 import { parseLightning } from "../../src/checkpoint/lightning.ts";
 import { guessArchitecture } from "../../src/checkpoint/names.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { StoredTensor } from "../../src/checkpoint/stored_tensor.ts";
-import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
-import { readZip } from "../../src/checkpoint/zip_reader.ts";
-import { ByteFile } from "../../src/checkpoint/byte_file.ts";
-import { printable } from "../../src/printable.ts";
-import { Random } from "../../src/random.ts";
+import { ZipWriter } from "../../src/zip/writer.ts";
+import { readZip } from "../../src/zip/reader.ts";
+import { ByteFile } from "../../src/files/byte_file.ts";
+import { printable } from "../../src/base/printable.ts";
+import { Random } from "../../src/base/random.ts";
 import { fixture } from "./files.ts";
 
 /** How a seed file is broken: as bytes, as the pickle in a whole archive, or as a safetensors header. */

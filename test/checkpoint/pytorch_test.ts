@@ -6,7 +6,7 @@ import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
 import { readSafetensors, writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { StoredTensor, type TensorSource } from "../../src/checkpoint/stored_tensor.ts";
-import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
+import { ZipWriter } from "../../src/zip/writer.ts";
 import { fixture, inFolder, numbersOf, throwsSentence } from "./files.ts";
 import { sampleTensors, sampleValues } from "./samples.ts";
 

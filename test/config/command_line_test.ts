@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { parseCommandLine } from "../../src/config/command_line.ts";
 import { COMMAND_NAMES, flagSections } from "../../src/config/flags.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 
 /** The text that a command line asks for. */
 function textOf(...args: string[]): string {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { flagTable } from "../../src/config/flag_table.ts";
 import { COMMAND_NAMES, flagSections } from "../../src/config/flags.ts";
-import { denoCommand } from "../../src/launch.ts";
+import { denoCommand } from "../../src/launch/launch.ts";
 
 for (const command of COMMAND_NAMES.filter((command) => command !== "inspect")) {
   Deno.test(`flag table: ${command} has a row for each flag that has an effect`, () => {

@@ -4,7 +4,7 @@ import { parseCommandLine } from "../../src/config/command_line.ts";
 import { toArguments } from "../../src/config/flags.ts";
 import { DEMONSTRATION, notesOn, resolveEval, resolveTrain } from "../../src/config/resolve.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { arbitraryTrainSettings } from "./arbitrary.ts";
 
 /** What `--dataset cifar10 --data_dir D` stands for: cli.md's table. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { print } from "../../src/config/terminal.ts";
-import { printable } from "../../src/printable.ts";
+import { printable } from "../../src/base/printable.ts";
 import { captured } from "./captured.ts";
 
 Deno.test("terminal: the executable's commands are named as they are there", () => {

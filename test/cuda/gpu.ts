@@ -4,7 +4,7 @@
  * @module
  */
 
-import { resolveDevice } from "../../src/run/machine.ts";
+import { resolveDevice } from "../../src/machine/machine.ts";
 import { cudaDeviceCount } from "../../src/torch/cuda.ts";
 
 /** STEC_TEST_DEVICE=cpu runs the tests on the CPU all the same, to test the tests. */

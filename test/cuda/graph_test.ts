@@ -1,10 +1,10 @@
-import { GraphStep, replayedSteps } from "../../src/run/graph_step.ts";
-import type { Learner } from "../../src/run/step.ts";
+import { GraphStep, replayedSteps } from "../../src/training/graph_step.ts";
+import type { Learner } from "../../src/training/step.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { gpuNumber } from "../../src/torch/cuda.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose } from "../golden.ts";
-import { FakeRecorder } from "../run/fake_recorder.ts";
+import { FakeRecorder } from "../training/fake_recorder.ts";
 import { FLOAT64, free, learner, norms, OPTIMIZERS, SLOW, step } from "./golden_steps.ts";
 import { gpuTest } from "./gpu.ts";
 

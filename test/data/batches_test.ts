@@ -5,7 +5,7 @@ import { pairsOf } from "../../src/data/batch.ts";
 import { type BatchImages, type BatchSourceOptions, MemoryBatches } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { epochOrder } from "../../src/data/order.ts";
-import { Random } from "../../src/random.ts";
+import { Random } from "../../src/base/random.ts";
 import { borrowTypedArray, fromTypedArray } from "../../src/torch/create.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { assertClose } from "../golden.ts";

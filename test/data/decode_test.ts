@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { type Cut, type CutPlan, cutsOf, Decoder } from "../../src/data/decode.ts";
 import { TurboJpeg } from "../../src/data/turbojpeg.ts";
-import { Random } from "../../src/random.ts";
+import { Random } from "../../src/base/random.ts";
 import { madeJpeg } from "../made_data.ts";
 
 const FOLDER = new URL("../fixtures/decode/", import.meta.url);

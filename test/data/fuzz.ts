@@ -7,8 +7,8 @@
 
 import { cutsOf, Decoder } from "../../src/data/decode.ts";
 import { openTurboJpeg } from "../../src/data/turbojpeg.ts";
-import { messageOf } from "../../src/errors.ts";
-import { Random } from "../../src/random.ts";
+import { messageOf } from "../../src/base/errors.ts";
+import { Random } from "../../src/base/random.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

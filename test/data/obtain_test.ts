@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { archiveOf, ARCHIVES } from "../../src/data/archives.ts";
 import { missingArchive, obtain } from "../../src/data/obtain.ts";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { temporaryFolder, writeCifar100, writeStl10 } from "../made_data.ts";
 import { archiveOfFolder, serveArchive } from "../served_archive.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ALONE } from "../../src/peers.ts";
+import { ALONE } from "../../src/nn/peers.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { goldenFile } from "../golden.ts";
 import { runProcesses } from "./processes.ts";

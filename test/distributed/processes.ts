@@ -5,7 +5,7 @@
  */
 
 import { freePort, localWorlds, WORLD_VARIABLE } from "../../src/distributed/world.ts";
-import { denoCommand } from "../../src/launch.ts";
+import { denoCommand } from "../../src/launch/launch.ts";
 
 /** A process as it ended. */
 export interface End {

@@ -5,7 +5,7 @@
  */
 
 import { join } from "node:path";
-import { denoCommand } from "../../src/launch.ts";
+import { denoCommand } from "../../src/launch/launch.ts";
 import { REPOSITORY } from "../../src/setup/environment.ts";
 
 /** A run that goes on until it is ended, on CIFAR-10 in `data`, with a small network. */

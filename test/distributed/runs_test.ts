@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { freePort } from "../../src/distributed/world.ts";
 import { type MadeFolder, temporaryFolder, writeCifar } from "../made_data.ts";
 import { isAlive, loggedMetrics, loggedSteps, pause, Run, trainArguments } from "./runs.ts";
-import { savedStep } from "../run/saved_step.ts";
+import { savedStep } from "../training/saved_step.ts";
 
 const ENDLESS = "--processes 2 --batch_size 8 --max_epochs 100000 --save_every 2 --dist_timeout 60";
 

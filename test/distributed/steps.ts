@@ -5,13 +5,13 @@
  */
 
 import { parallelize } from "../../src/distributed/ddp.ts";
-import type { Peers } from "../../src/peers.ts";
+import type { Peers } from "../../src/nn/peers.ts";
 import { ProcessGroup } from "../../src/distributed/process_group.ts";
 import { synchronizeBatchNorms } from "../../src/distributed/sync_batch_norm.ts";
 import { BatchNorm } from "../../src/nn/layers.ts";
 import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
-import { type Learner, readMetrics, trainStep } from "../../src/run/step.ts";
+import { type Learner, readMetrics, trainStep } from "../../src/training/step.ts";
 import type { Batch } from "../../src/data/batch.ts";
 import { tensor } from "../../src/torch/create.ts";
 import { cat } from "../../src/torch/functional.ts";

@@ -1,6 +1,6 @@
 /** One of several processes in a test: runs the job that its first argument names and prints what it finds as JSON. */
 
-import { type Peers } from "../../src/peers.ts";
+import { type Peers } from "../../src/nn/peers.ts";
 import { together } from "../../src/distributed/together.ts";
 import { launchedWorld } from "../../src/distributed/world.ts";
 import { ntXent } from "../../src/methods/nt_xent.ts";

@@ -7,7 +7,7 @@ import {
   type WorldSettings,
   worldsToStart,
 } from "../../src/distributed/world.ts";
-import { UsageError } from "../../src/errors.ts";
+import { UsageError } from "../../src/base/errors.ts";
 
 const NOTHING: WorldSettings = { gpus: "auto", processes: 1, num_nodes: 1 };
 const TORCHRUN = {

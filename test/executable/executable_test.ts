@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { commands, makeExecutable } from "../../src/executable/make.ts";
-import { denoCommand } from "../../src/launch.ts";
+import { denoCommand } from "../../src/launch/launch.ts";
 import { exists, REPOSITORY } from "../../src/setup/environment.ts";
 import project from "../../deno.json" with { type: "json" };
 import { type MadeFolder, temporaryFolder } from "../made_data.ts";

@@ -1,6 +1,6 @@
 /** A program to launch: what it does is its first argument. */
 
-import { isLaunched } from "../../src/launch.ts";
+import { isLaunched } from "../../src/launch/launch.ts";
 
 const [mode, argument] = Deno.args;
 

@@ -1,7 +1,7 @@
 /** Launches `child.ts` with its own arguments, as the command line launches the program. */
 
-import { messageOf } from "../../src/errors.ts";
-import { launch } from "../../src/launch.ts";
+import { messageOf } from "../../src/base/errors.ts";
+import { launch } from "../../src/launch/launch.ts";
 
 const program = {
   script: `${import.meta.dirname}/child.ts`,

@@ -7,7 +7,7 @@ import { relicLoss } from "../../src/methods/relic_loss.ts";
 import { emaRate } from "../../src/methods/target_network.ts";
 import { plainGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
-import { type Learner, trainStep } from "../../src/run/step.ts";
+import { type Learner, trainStep } from "../../src/training/step.ts";
 import { cat } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";

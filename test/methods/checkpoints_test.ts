@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { exportEncoder } from "../../src/checkpoint/export.ts";
+import { exportEncoder } from "../../src/commands/export.ts";
 import { parseLightning } from "../../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { resolveEval, resolvePreview, resolveProbe } from "../../src/config/resolve.ts";
-import { evaluate } from "../../src/evaluate.ts";
-import { preview } from "../../src/preview.ts";
-import { probe } from "../../src/probe.ts";
-import { train } from "../../src/train.ts";
+import { evaluate } from "../../src/commands/eval.ts";
+import { preview } from "../../src/commands/preview.ts";
+import { probe } from "../../src/commands/probe.ts";
+import { train } from "../../src/commands/train.ts";
 import { writeCifar } from "../made_data.ts";
 import { small } from "../small_run.ts";
 

@@ -9,7 +9,7 @@ import { LinearEvaluation } from "../../src/methods/linear_evaluation.ts";
 import type { Losses } from "../../src/methods/method.ts";
 import { SimClr, type SimClrSettings } from "../../src/methods/simclr.ts";
 import type { Module } from "../../src/nn/module.ts";
-import { UNDIVIDED } from "../../src/peers.ts";
+import { UNDIVIDED } from "../../src/nn/peers.ts";
 import { cat, where } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";

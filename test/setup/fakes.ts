@@ -145,8 +145,8 @@ export function writeRepository(folder: string): void {
   const parts = [
     "src/setup",
     "src/checkpoint",
-    "src/errors.ts",
-    "src/printable.ts",
+    "src/base/errors.ts",
+    "src/base/printable.ts",
     "src/config/terminal.ts",
   ];
   for (const name of [...parts, "scripts/setup.ts", "scripts/arguments.ts"]) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ZipWriter } from "../../src/checkpoint/zip_writer.ts";
+import { ZipWriter } from "../../src/zip/writer.ts";
 import { readMember, unzip } from "../../src/setup/unzip.ts";
 import { withFolder, writeFiles, zipOf } from "./fakes.ts";
 

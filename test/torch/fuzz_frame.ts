@@ -4,7 +4,7 @@
  * would end: `fuzz_frame.ts SEED CALLS OPERATOR...`.
  */
 
-import { Random } from "../../src/random.ts";
+import { Random } from "../../src/base/random.ts";
 import { fromTypedArray, ones } from "../../src/torch/create.ts";
 import { native, PAYLOAD, payload, slotNumbers, slotWords } from "../../src/torch/library.ts";
 import { operatorSchema } from "../../src/torch/operator.ts";

@@ -3,7 +3,7 @@
 import { autocast, noGrad } from "../../src/torch/autograd.ts";
 import { borrowTypedArray, ones, returnBorrowed } from "../../src/torch/create.ts";
 import { scope } from "../../src/torch/scope.ts";
-import { messageOf } from "../../src/errors.ts";
+import { messageOf } from "../../src/base/errors.ts";
 
 const self = globalThis as unknown as {
   onmessage: (event: MessageEvent<number>) => void;
