@@ -34,6 +34,7 @@ export * from "./src/torch/cuda.ts";
 export * from "./src/torch/cuda_graph.ts";
 export * from "./src/torch/device.ts";
 export * from "./src/torch/dtype.ts";
+export * from "./src/torch/foreach.ts";
 export * from "./src/torch/functional.ts";
 export { describeLibrary, type LibraryDescription, TorchError } from "./src/torch/library.ts";
 export {
@@ -76,6 +77,7 @@ export * from "./src/methods/method.ts";
 export * from "./src/methods/nt_xent.ts";
 export * from "./src/methods/projection.ts";
 export * from "./src/methods/precision.ts";
+export { type AllMethodSettings } from "./src/methods/registry.ts";
 export * from "./src/methods/relic.ts";
 export * from "./src/methods/relic_loss.ts";
 export * from "./src/methods/simclr.ts";

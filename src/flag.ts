@@ -16,10 +16,12 @@ export interface FlagInfo {
   readonly expected: string;
   /** Its default, in words. */
   readonly fallback: string;
+  /** Whether it may be given several times: its values are a list then. */
+  readonly repeats?: boolean;
 }
 
 /** A kind of value: its zod type reads text as the command line has it, and JSON. */
-interface Kind<T> extends Pick<FlagInfo, "placeholder" | "expected"> {
+interface Kind<T> extends Pick<FlagInfo, "placeholder" | "expected" | "repeats"> {
   readonly type: z.ZodType<T>;
 }
 
@@ -31,8 +33,11 @@ const information = z.registry<FlagInfo>();
  * @internal
  */
 export function flag<T>(kind: Kind<T>, fallback: T, description: string): z.ZodType<T> {
-  const { type, placeholder, expected } = kind;
-  const info = { description, placeholder, expected, fallback: describe(fallback, placeholder) };
+  const { type, placeholder, expected, repeats = false } = kind;
+  const info = {
+    ...{ description, placeholder, expected, repeats },
+    fallback: repeats ? "none" : describe(fallback, placeholder),
+  };
   return type.prefault(fallback as never).register(information, info);
 }
 
@@ -227,6 +232,39 @@ export function widths(): Kind<readonly number[]> {
     type: z.preprocess(readWidths, z.array(z.int().min(1)).readonly()),
     placeholder: "<list>",
     expected: "whole numbers of at least 1, separated by commas, or 0 for none",
+  };
+}
+
+/**
+ * One of some names, or the path of a TypeScript module.
+ *
+ * @internal
+ */
+export function nameOrModule(names: readonly string[]): Kind<string> {
+  return {
+    type: z.string().refine((value) => names.includes(value) || isModulePath(value)),
+    placeholder: "<name|file>",
+    expected: `one of ${names.join(", ")}, or the path of a module, such as ./my_method.ts`,
+  };
+}
+
+/** Whether a value names a module: it ends as TypeScript and JavaScript files do. */
+export function isModulePath(value: string): boolean {
+  return /\.m?[jt]s$/.test(value);
+}
+
+/**
+ * Values of a module's own flags, each as name=value. The flag may be given several times.
+ *
+ * @internal
+ */
+export function assignments(): Kind<readonly string[]> {
+  const read = (value: unknown) => typeof value === "string" ? [value] : value;
+  return {
+    type: z.preprocess(read, z.array(z.string().regex(/^[A-Za-z_]\w*=/)).readonly()),
+    placeholder: "<name=value>",
+    expected: "a name and a value, such as ema_base=0.9",
+    repeats: true,
   };
 }
 

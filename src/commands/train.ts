@@ -89,7 +89,7 @@ async function trainOn(
   { signal, careful: always = site.device === "cpu" }: TrainOptions,
 ): Promise<TrainResult> {
   const { peers, device } = site, globalBatch = settings.batch_size * peers.size;
-  const method = methodOf(settings), build = await method.load();
+  const method = methodOf(settings), build = await method.load(), methodHash = await method.hash?.();
   await using source = await openSource(settings, sourceOptions(settings, site), method.batches);
   const plan = planRun({
     count: source.count,
@@ -98,7 +98,7 @@ async function trainOn(
     maxSteps: settings.max_steps,
     warmupEpochs: settings.warmup_epochs,
   });
-  const learner = buildLearner(build, settings, source, site);
+  const learner = buildLearner({ build, methodHash }, settings, source, site);
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
   using _reducer = learner.reducer, _graph = learner.graph;
   const schedule = buildSchedule(settings, plan);
@@ -228,8 +228,14 @@ function sourceOptions(settings: TrainSettings, { device, peers, notes }: Site):
   };
 }
 
+/** A method's builder, and the hash of its module if that is a user's. */
+interface LoadedMethod {
+  readonly build: MethodBuilder;
+  readonly methodHash: string | undefined;
+}
+
 function buildLearner(
-  build: MethodBuilder,
+  { build, methodHash }: LoadedMethod,
   settings: TrainSettings,
   source: BatchSource,
   { device, peers }: Site,
@@ -245,6 +251,7 @@ function buildLearner(
     scaler: precision === "float16" ? new GradScaler(device) : undefined,
     peers,
     reducer: parallelize(model, model.learnedParameters(), peers),
+    methodHash,
   };
   return settings.cuda_graph ? { ...learner, graph: replayedSteps(learner) } : learner;
 }

@@ -109,11 +109,16 @@ function buildCommand(name: CommandName, program: Command): Command {
     for (const flag of flags) {
       const names = flag.name in SHORT ? `${SHORT[flag.name]}, --${flag.name}` : `--${flag.name}`;
       const option = new Option(`${names} ${flag.placeholder}`.trimEnd(), explainFlag(flag));
+      if (flag.repeats) option.argParser((value: string, before: unknown) => [...asList(before), value]);
       // Others accept much of what `train` does; their help shows what matters to them.
       command.addOption(option.helpGroup(`${title}:`).hideHelp(!effective && name !== "train"));
     }
   }
   return command;
+}
+
+function asList(value: unknown): string[] {
+  return Array.isArray(value) ? value : [];
 }
 
 function withStandardFlags(command: Command): Command {

@@ -7,6 +7,7 @@
 import { z } from "zod";
 import {
   anything,
+  assignments,
   choice,
   dependent,
   devices,
@@ -18,6 +19,7 @@ import {
   infoOf,
   integer,
   limit,
+  nameOrModule,
   number,
   present,
   text,
@@ -69,6 +71,8 @@ export const data = {
   num_workers: flag(whole({ min: 0 }), 8, "Workers that decode images"),
 };
 
+const METHOD_NAMES = Object.keys(METHODS);
+
 /**
  * The flags that choose a method, and those that only some methods have.
  *
@@ -76,12 +80,12 @@ export const data = {
  */
 export const method = {
   method: flag(
-    choice(Object.keys(METHODS)),
+    nameOrModule(METHOD_NAMES),
     "simclr",
-    `What is learned: ${
-      Object.keys(METHODS).join(", ")
-    }; each may learn from efference copies, see --manip_lambda`,
+    `${METHOD_NAMES.join(", ")}, or the path of a module (docs/extending.md); ` +
+      "each can learn from efference copies, see --manip_lambda",
   ),
+  set: flag(assignments(), [], "A flag of the method's module, as name=value; may be given several times"),
   ...METHOD_FLAGS,
 };
 
@@ -474,6 +478,7 @@ export function toArguments(settings: Partial<TrainSettings>): string[] {
   );
   return Object.entries(settings).flatMap(([name, value]) => {
     if (flags.get(name)?.placeholder === "") return value ? [`--${name}`] : [];
+    if (flags.get(name)?.repeats) return (value as readonly string[]).flatMap((each) => [`--${name}`, each]);
     const text = formatValue(value);
     return text === "" || text.startsWith("--") ? [`--${name}=${text}`] : [`--${name}`, text];
   });

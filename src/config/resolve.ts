@@ -200,7 +200,9 @@ export function notesOn(command: CommandName, given: GivenFlags): string[] {
 
 /** The flags of other methods than the chosen one. */
 function foreignFlags({ method = "simclr" }: GivenFlags): string[] {
-  const own: z.ZodRawShape = isMethodName(String(method)) ? METHODS[method as MethodName].flags : {};
+  // A user's method may read any setting.
+  if (!isMethodName(String(method))) return [];
+  const own: z.ZodRawShape = METHODS[method as MethodName].flags;
   return Object.keys(METHOD_FLAGS).filter((name) => !(name in own));
 }
 
@@ -245,6 +247,13 @@ function fillIn(flags: ParsedFlags) {
   const defaults = defaultsOf(flags.method);
   const hidden_mlp = flags.hidden_mlp ?? defaults.hidden_mlp ?? (LAYOUTS[flags.arch].bottleneck ? 2048 : 512);
   refuseContradictions(flags);
+  if (flags.set.length > 0 && isMethodName(flags.method)) {
+    throw new UsageError(
+      `Cannot use --set ${
+        flags.set[0]
+      } with --method ${flags.method}: it is for the flags of a module of your own`,
+    );
+  }
   return {
     image_size: flags.image_size ?? byDataset.image_size,
     first_conv: flags.first_conv ?? byDataset.first_conv,

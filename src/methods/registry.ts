@@ -37,8 +37,14 @@ export interface MethodEntry {
   readonly flags: z.ZodRawShape;
   /** Its defaults for flags of all methods. */
   readonly defaults: MethodDefaults;
-  /** Loads the method's file. */
+  /**
+   * Loads the method's file.
+   *
+   * @throws {UsageError} if a user's module cannot be used
+   */
   load(): Promise<MethodBuilder>;
+  /** The SHA-256 of a user's module. */
+  hash?(): Promise<string>;
 }
 
 /** The flags of methods with a target network. */
@@ -123,6 +129,8 @@ export const LINEAR_EVALUATION: MethodEntry = {
 export interface MethodChoice {
   /** Its name. */
   readonly method: string;
+  /** Values of the own flags of a user's module, each as name=value. */
+  readonly set: readonly string[];
   /** 2: linear evaluation instead. */
   readonly stop_gradient: 0 | 1 | 2;
 }
@@ -137,13 +145,13 @@ export function defaultsOf(method: string): MethodDefaults {
   return isMethodName(method) ? METHODS[method].defaults : {};
 }
 
-/**
- * The method that settings choose.
- *
- * @throws {TypeError} if there is none of that name
- */
-export function methodOf({ method, stop_gradient }: MethodChoice): MethodEntry {
+/** The method that settings choose. */
+export function methodOf({ method, set, stop_gradient }: MethodChoice): MethodEntry {
   if (stop_gradient === 2) return LINEAR_EVALUATION;
   if (isMethodName(method)) return METHODS[method];
-  throw new TypeError(`Cannot find a method named ${method}`);
+  return {
+    ...{ title: method, batches: "pairs", flags: {}, defaults: {} },
+    load: async () => (await import("./user_method.ts")).loadUserMethod(method, set),
+    hash: async () => (await import("./user_method.ts")).hashUserMethod(method),
+  };
 }

@@ -117,6 +117,10 @@ export class Checkpoints {
         `An epoch has ${stepsPerEpoch} steps now, not ${saved.stepsPerEpoch}: what was step ${saved.steps} is step ${steps}`,
       );
     }
+    const { methodHash = null } = this.#learner;
+    if (saved.methodHash !== null && methodHash !== null && saved.methodHash !== methodHash) {
+      this.notes.push(`${this.#settings.method} has changed since the checkpoint was written`);
+    }
     const changes = changedSettings(saved.settings ?? {}, this.#settings);
     if (changes !== "") this.notes.push(`Going on with other settings than before: ${changes}`);
     return steps;

@@ -40,6 +40,8 @@ export interface RunState {
 export interface SavedRun extends RunState {
   /** Its settings; null in files of others. */
   readonly settings: Readonly<Record<string, Plain>> | null;
+  /** The SHA-256 of the user's module that its method was loaded from; null: one of the program's. */
+  readonly methodHash: Plain;
 }
 
 /** Writes a checkpoint in Lightning's layout, whole or not at all. */
@@ -62,7 +64,12 @@ export function saveRun(
     lrSchedulers: [scheduleState(learner.optimizer.groups.length, state.steps, learningRate, settings)],
     ...(learner.scaler && { scaler: { ...learner.scaler.state() } }),
     callbacks: { ModelCheckpoint: { monitor: "val/loss", mode: "min", best_model_score: state.bestScore } },
-    stec: { best_score: state.bestScore, seed: settings.seed, steps_per_epoch: state.stepsPerEpoch },
+    stec: {
+      best_score: state.bestScore,
+      seed: settings.seed,
+      steps_per_epoch: state.stepsPerEpoch,
+      ...(learner.methodHash !== undefined && { method_sha256: learner.methodHash }),
+    },
   };
   writeCheckpoint(path, lightningTree(checkpoint));
 }
@@ -108,6 +115,7 @@ function savedRunOf(checkpoint: LightningCheckpoint<StoredTensor>, path: string)
       (value) => Number.isSafeInteger(value) && value >= 1,
     ),
     settings: stec && hyperParameters,
+    methodHash: stec?.method_sha256 ?? null,
   };
 }
 

@@ -31,6 +31,8 @@ export interface Learner {
   readonly peers?: Peers;
   /** What reduces the gradients of all processes; left out: there is one. */
   readonly reducer?: GradientReducer;
+  /** The SHA-256 of the user's module that the method was loaded from; left out: it is one of the program's. */
+  readonly methodHash?: string;
   /** Makes steps by replaying one that was recorded on the GPU; left out: each is asked for anew. */
   readonly graph?: GraphStep;
 }

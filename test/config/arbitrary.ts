@@ -28,6 +28,7 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     batch_size: whole(2),
     num_workers: whole(0),
     method: fc.constantFrom(...METHOD_NAMES),
+    set: fc.constant([]),
     predictor_hidden: whole(1),
     ema_base: number(0, 1),
     relic_alpha: number(0, 1e300),

@@ -16,6 +16,7 @@ const CIFAR10: TrainSettings = {
   batch_size: 1024,
   num_workers: 8,
   method: "simclr",
+  set: [],
   predictor_hidden: 2048,
   ema_base: 0.99,
   relic_alpha: 1,
