@@ -27,8 +27,9 @@ export const COMMANDS: { readonly [K in CommandName]: CommandHelp } = {
   train: {
     summary: "Learn a representation from images",
     description:
-      "Learns a representation of images without labels: contrastively (SimCLR), and from efference copies as well " +
-      "(S-TEC) where --manip_lambda is above 0. A supervised head learns beside it and is tested at the end.",
+      "Learns a representation of images without labels by SimCLR, BYOL, ReLIC or a method of your own, and from " +
+      "efference copies as well (S-TEC) if --manip_lambda is above 0. A supervised head learns beside it and is " +
+      "tested at the end.",
     more: `
 ${WRITING}
 
@@ -48,6 +49,9 @@ Examples:
       --max_epochs 100 --optimizer sgd --learning_rate .04 --stop_gradient 2 \\
       --reinitialize_supervised_head 1 --nesterov 1 --p_color_jitter -1 --p_grayscale -1 \\
       --ckpt_path R/last.ckpt --results_path R2
+  BYOL with efference copies
+    deno task train --dataset cifar10 --data_dir D --arch resnet18 --method byol \\
+      --manip_lambda 1 --results_path R
   ImageNet on eight GPUs
     deno task train --dataset imagenet --data_dir D --arch resnet50 --temperature .1 \\
       --learning_rate 1.97 --manip_lambda .6 --results_path R --use_solarization 1 \\

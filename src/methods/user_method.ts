@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import { messageOf, UsageError } from "../errors.ts";
+import { messageOf, UsageError } from "../base/errors.ts";
 import { Layer, Module } from "../nn/module.ts";
 import type { Method } from "./method.ts";
 import type { MethodBuilder } from "./registry.ts";

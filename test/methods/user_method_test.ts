@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveEval, resolveProbe } from "../../src/config/resolve.ts";
-import { evaluate } from "../../src/evaluate.ts";
-import { UsageError } from "../../src/errors.ts";
+import { evaluate } from "../../src/commands/eval.ts";
+import { UsageError } from "../../src/base/errors.ts";
 import { hashUserMethod, loadUserMethod } from "../../src/methods/user_method.ts";
-import { probe } from "../../src/probe.ts";
+import { probe } from "../../src/commands/probe.ts";
 import { REPOSITORY } from "../../src/setup/environment.ts";
-import { train } from "../../src/train.ts";
+import { train } from "../../src/commands/train.ts";
 import { loggedMetrics, loggedSteps, Run } from "../distributed/runs.ts";
 import { temporaryFolder, writeCifar } from "../made_data.ts";
 import { assertSameState, plainMetrics } from "../run_files.ts";
