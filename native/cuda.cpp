@@ -21,6 +21,16 @@ c10::DeviceIndex checked(int32_t device) {
   return static_cast<c10::DeviceIndex>(device);
 }
 
+template <size_t N>
+std::string hexadecimal(const char (&bytes)[N]) {
+  std::string digits;
+  for (const char byte : bytes) {
+    constexpr const char* of = "0123456789abcdef";
+    digits += {of[static_cast<unsigned char>(byte) >> 4], of[byte & 15]};
+  }
+  return digits;
+}
+
 // The allocator counts a GPU's memory only once it has been set up; all its counts are 0 before.
 c10::CachingDeviceAllocator::DeviceStats memory_of(c10::DeviceIndex device) {
   at::globalContext().lazyInitDevice(c10::DeviceType::CUDA);
@@ -42,7 +52,7 @@ int32_t stec_cuda_describe(int32_t device, uint8_t* out, uint32_t capacity) {
     std::replace_if(name.begin(), name.end(), [](char c) { return c == '"' || c == '\\' || c < ' '; }, '_');
     const std::string text = c10::str(R"({"name":")", name, R"(","major":)", gpu->major, R"(,"minor":)", gpu->minor,
                                       R"(,"memory":)", gpu->totalGlobalMem, R"(,"multiprocessors":)",
-                                      gpu->multiProcessorCount, "}");
+                                      gpu->multiProcessorCount, R"(,"uuid":")", hexadecimal(gpu->uuid.bytes), R"("})");
     std::memcpy(out, text.data(), std::min<size_t>(text.size(), capacity));
     return static_cast<int32_t>(text.size());
   })

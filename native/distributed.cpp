@@ -5,6 +5,7 @@
 #include "distributed.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <sys/socket.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -16,8 +17,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <future>
+#include <optional>
 #include <thread>
 
 #include "guard.h"
@@ -36,6 +40,19 @@ void Group::sum_(const at::Tensor& tensor) {
   c10d::AllreduceOptions options;
   options.asyncOp = false;
   wait(backend_of(tensor).allreduce(tensors, options));
+}
+
+void Group::break_connections() noexcept {
+  if (size() == 1) return;
+  try {
+    // Gloo breaks all connections when a message does not come in time. Nobody sends this one.
+    constexpr int tag = 0x57ED;
+    std::vector<at::Tensor> message{at::empty({1})};
+    const int peer = processes->getRank() == 0 ? 1 : 0;
+    processes->getBackend(at::kCPU)->recv(message, peer, tag)->wait(std::chrono::milliseconds(1));
+  } catch (const std::exception&) {
+    // As intended, or they were broken before.
+  }
 }
 
 at::Tensor Group::gather(const at::Tensor& tensor) {
@@ -109,6 +126,30 @@ std::string address_towards(const std::string& host) {
   TORCH_CHECK(false, "no network leads to ", host);
 }
 
+bool is_loopback(const sockaddr& address) {
+  if (address.sa_family == AF_INET6) return IN6_IS_ADDR_LOOPBACK(&reinterpret_cast<const sockaddr_in6&>(address).sin6_addr);
+  constexpr uint32_t network = 127;
+  return address.sa_family == AF_INET &&
+      ntohl(reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr) >> 24 == network;
+}
+
+// A socket that only this machine reaches, where `host` means this machine itself, else none. TCPStore takes it over.
+std::optional<int> loopback_socket(const std::string& host, uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return std::nullopt;
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> addresses(found, freeaddrinfo);
+  if (!is_loopback(*found->ai_addr)) return std::nullopt;
+  const int listening = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
+  TORCH_CHECK(listening >= 0, "no socket can be opened: ", std::strerror(errno));
+  setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+  if (bind(listening, found->ai_addr, found->ai_addrlen) == 0) return listening;
+  const int failure = errno;
+  close(listening);
+  TORCH_CHECK(false, "port ", port, " of ", host, " cannot be used: ", std::strerror(failure));
+}
+
 // While it lives, threads that are started yield to all others: they run once those wait, or their time is over.
 class Yielding {
  public:
@@ -151,6 +192,21 @@ std::shared_ptr<Group> make_group(const c10::intrusive_ptr<c10d::Store>& store, 
   group->processes->setDefaultBackend(c10d::ProcessGroup::GLOO);
   group->processes->setBackend(at::kCPU, c10d::ProcessGroup::GLOO, c10::intrusive_ptr<c10d::Backend>(backend));
   return group;
+}
+
+// Closes the connections and waits until that is done. Nothing runs on them any more once they are broken, so it takes
+// long only where a GPU hangs; the process then ends without the destructors of what the closing still uses.
+void close_in_time(std::shared_ptr<Group> group) {
+  constexpr std::chrono::seconds limit(5);
+  std::packaged_task<void()> close([closing = std::move(group)]() mutable {
+    closing->break_connections();
+    closing.reset();
+  });
+  auto closed = close.get_future();
+  std::thread thread(std::move(close));
+  if (closed.wait_for(limit) == std::future_status::ready) return thread.join();
+  thread.detach();
+  on_exit([](int status, void*) { _exit(status); }, nullptr);
 }
 
 // The rows of all processes. What each of them makes of a row comes back, summed, to the process that the row is from.
@@ -221,7 +277,9 @@ double stec_store_new(const uint8_t* host, uint32_t host_length, uint32_t port, 
     // Deno exports some functions of libuv under their own names, and libtorch's libuv would call those.
     options.useLibUV = false;
     options.timeout = milliseconds(timeout);
-    const auto store = c10::make_intrusive<c10d::TCPStore>(text_of(host, host_length), options);
+    const std::string name = text_of(host, host_length);
+    if (options.isServer) options.masterListenFd = loopback_socket(name, options.port);
+    const auto store = c10::make_intrusive<c10d::TCPStore>(name, options);
     return stores().insert(c10::make_intrusive<c10d::PrefixStore>(text_of(prefix, prefix_length), store));
   })
 }
@@ -272,14 +330,20 @@ int32_t stec_group_free(double group) {
   STEC_GUARD(STEC_FAILED, {
     auto closing = groups().get(group);
     groups().erase(group);
-    // The connections are closed once nothing runs on them. That may take as long as another process is awaited.
-    std::thread([closing = std::move(closing)]() mutable { closing.reset(); }).detach();
+    close_in_time(std::move(closing));
     return 0;
   })
 }
 
 double stec_group_waited(double group) {
   STEC_GUARD(STEC_FAILED, { return static_cast<double>(groups().get(group)->waited_nanoseconds.load()); })
+}
+
+int32_t stec_group_break(double group) {
+  STEC_GUARD(STEC_FAILED, {
+    groups().get(group)->break_connections();
+    return 0;
+  })
 }
 
 double stec_gather(double group, double rows) {

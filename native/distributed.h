@@ -33,6 +33,9 @@ struct Group {
     waited_nanoseconds += std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
   }
 
+  // Breaks the connections, from any thread: whatever waits for another process fails, here and there.
+  void break_connections() noexcept;
+
   c10d::Backend& backend_of(const at::Tensor& tensor) {
     if (companion) companion->check();
     return *processes->getBackend(tensor.device().type());

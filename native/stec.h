@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define STEC_ABI_VERSION 4
+#define STEC_ABI_VERSION 6
 #define STEC_API __attribute__((visibility("default")))
 
 #define STEC_FAILED (-1)
@@ -147,8 +147,10 @@ STEC_API int32_t stec_store_free(double store);
  * functions alike and in the same order. `host` is the store's: the network that leads to it is used. */
 STEC_API double stec_group_new(double store, uint32_t rank, uint32_t size, double timeout, const uint8_t* host,
                                uint32_t host_length);
-/* Closes the connections, without waiting for it. */
+/* Closes the connections. What still runs on them fails. */
 STEC_API int32_t stec_group_free(double group);
+/* Breaks the connections, from any thread: whatever waits for another process fails, here and there. */
+STEC_API int32_t stec_group_break(double group);
 /* Nanoseconds that collectives, those of a reducer not counted, have kept the calling threads waiting. */
 STEC_API double stec_group_waited(double group);
 /* The rows of all processes, (size N, ...) from (N, ...) of each, with a gradient that returns to each, summed. */

@@ -19,7 +19,8 @@ STEC_API uint32_t stec_cuda_abi_version(void);
 
 /* How many GPUs there are; 0 without a driver. */
 STEC_API int32_t stec_cuda_devices(void);
-/* Copies a JSON object that describes a GPU: name, capability, bytes of memory, multiprocessors; returns its full length. */
+/* Copies a JSON object that describes a GPU: name, capability, bytes of memory, multiprocessors, UUID as
+ * hexadecimal digits; returns its full length. */
 STEC_API int32_t stec_cuda_describe(int32_t device, uint8_t* out, uint32_t capacity);
 /* The GPU that "cuda" without a number means, for this thread. */
 STEC_API int32_t stec_cuda_set_device(int32_t device);

@@ -17,6 +17,7 @@ import { tellingNotes } from "../base/errors.ts";
 import { GradScaler } from "../optim/grad_scaler.ts";
 import { type Baselines, measureBaselines } from "../training/baselines.ts";
 import { type MethodBuilder, methodOf } from "../methods/registry.ts";
+import { commonFacts, gpuUuid } from "../training/common_facts.ts";
 import { buildModel, buildOptimizer, buildSchedule } from "../training/build.ts";
 import { Checkpoints } from "../training/checkpoints.ts";
 import { replayedSteps } from "../training/graph_step.ts";
@@ -91,6 +92,8 @@ async function trainOn(
   const { peers, device } = site, globalBatch = settings.batch_size * peers.size;
   const method = methodOf(settings), build = await method.load(), methodHash = await method.hash?.();
   await using source = await openSource(settings, sourceOptions(settings, site), method.batches);
+  const precision = resolvePrecision(settings.precision, device);
+  await peers.agree(commonFacts(settings, source, device, precision), gpuUuid(device));
   const plan = planRun({
     count: source.count,
     globalBatch,
@@ -163,6 +166,8 @@ async function trainOn(
   }
   if (!watch.isGood(steps)) refuseNonFinite(learner, steps, checkpoints);
   checkpoints.save(steps, settings.learning_rate * schedule(steps));
+  learner.reducer?.[Symbol.dispose]();
+  peers.part();
   if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
   const test = learner.model.supervisedHead ? await testAtEnd(settings, learner, log) : null;
   if (test !== null) {

@@ -19,6 +19,12 @@ export interface StoreOptions {
   readonly prefix: string;
 }
 
+/** Another process is lost: gone, stuck, or cut off. */
+export class PeerLostError extends Error {
+  /** Tells it from other errors. */
+  override readonly name = "PeerLostError";
+}
+
 /** What `stec_store_get` says of an entry that is not there (STEC_ABSENT). */
 const ABSENT = -2;
 /** The longest entry, in bytes. */
@@ -28,6 +34,11 @@ const LONGEST = 4096;
 export class Store implements Disposable {
   /** The shim's handle, 0 once freed. */
   handle: number;
+
+  /** The store that another thread has opened, by its handle; that thread frees it. */
+  static borrow(handle: number): Store {
+    return Object.assign(Object.create(Store.prototype), { handle });
+  }
 
   /** Starts it, or connects to it. */
   constructor({ host, port, serves, timeout, prefix }: StoreOptions) {
@@ -75,6 +86,6 @@ function encode(text: string): Uint8Array<ArrayBuffer> {
 }
 
 function reached(status: number): number {
-  if (status < 0) throw new Error("Cannot reach the store");
+  if (status < 0) throw new PeerLostError("Cannot reach the store");
   return status;
 }

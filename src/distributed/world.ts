@@ -22,6 +22,8 @@ export interface World {
   readonly port: number;
   /** Whether somebody else, not process 0, keeps the store there. */
   readonly served: boolean;
+  /** The launcher and its number of the run, which sets the run's entries apart from others in the same store. */
+  readonly run: string;
   /** How often the processes were started before. */
   readonly attempt: number;
 }
@@ -90,15 +92,20 @@ function readWorld(environment: Environment, source: Source): World | null {
     throw new UsageError(`Cannot be process ${rank} of ${size}: check ${source.rank} and ${source.size}`);
   }
   const localSize = whole(environment, source.localSize, 1);
+  const served = environment.get("TORCHELASTIC_USE_AGENT_STORE") === "True";
   const [host, port] = source === SLURM ? slurmAddress(environment) : address(environment);
+  const oneMachine = source === SLURM ? environment.get("SLURM_STEP_NUM_NODES") === "1" : localSize === size;
   return {
     rank,
     size,
     localRank: whole(environment, source.localRank, 0),
     localSize,
-    host,
+    host: oneMachine && !served ? LOOPBACK : host,
     port,
-    served: environment.get("TORCHELASTIC_USE_AGENT_STORE") === "True",
+    served,
+    run: source === SLURM
+      ? slurmRun(environment)
+      : `${source.name} ${environment.get("TORCHELASTIC_RUN_ID") ?? ""}`,
     attempt: whole(environment, "TORCHELASTIC_RESTART_COUNT", 0),
   };
 }
@@ -128,6 +135,9 @@ function portFrom(environment: Environment): number {
   return port;
 }
 
+/** What only processes of the same machine reach. */
+const LOOPBACK = "127.0.0.1";
+
 /** Ports that Slurm's jobs choose from by their number, below those that systems hand out on their own. */
 const SLURM_PORTS = { first: 20_000, count: 10_000 } as const;
 
@@ -141,8 +151,19 @@ function slurmAddress(environment: Environment): [host: string, port: number] {
   }
   const port = environment.get("MASTER_PORT")
     ? portFrom(environment)
-    : SLURM_PORTS.first + whole(environment, "SLURM_JOB_ID", 0) % SLURM_PORTS.count;
+    : slurmPort(whole(environment, "SLURM_JOB_ID", 0), whole(environment, "SLURM_STEP_ID", 0));
   return [host, port];
+}
+
+/** A port for a step of a job. Neighboring jobs and the steps of one job, which may share a machine, differ. */
+function slurmPort(job: number, step: number): number {
+  const stride = 97;
+  return SLURM_PORTS.first + (job + stride * step) % SLURM_PORTS.count;
+}
+
+function slurmRun(environment: Environment): string {
+  const job = environment.get("SLURM_JOB_ID") ?? "", step = environment.get("SLURM_STEP_ID") ?? "";
+  return `${SLURM.name} ${job}.${step}`;
 }
 
 /** The first machine of a list such as `gpu[003-007,9],other`. */
@@ -173,20 +194,22 @@ function checkAgreement(
 
 /** A port of this machine that is free at the moment. */
 export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  using listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
   return listener.addr.port;
 }
 
 /** The places of processes that all run on this machine. */
 export function localWorlds(size: number, port: number): World[] {
+  const run = `deno task ${crypto.randomUUID()}`;
   return Array.from({ length: size }, (_, rank) => ({
     rank,
     size,
     localRank: rank,
     localSize: size,
-    host: "127.0.0.1",
+    host: LOOPBACK,
     port,
     served: false,
+    run,
     attempt: 0,
   }));
 }

@@ -43,8 +43,8 @@ const DETECT_LIBC = {
 };
 `,
 };
-/** The program's main modules: the command line, and what decodes images in threads of their own. */
-const MAIN_MODULES = ["cli.ts", "src/data/decode_worker.ts"];
+/** The program's main modules: the command line, and those of Workers. */
+const MAIN_MODULES = ["cli.ts", "src/data/decode_worker.ts", "src/distributed/attendant_worker.ts"];
 
 /** What `deno info --json` says, as far as it matters here. */
 interface Graph {

@@ -29,7 +29,13 @@ export async function denoCompile(
     const missing = await whyNoRuntime(join(folder, "trial"));
     if (missing !== null) return missing;
     stage(folder, files, level);
-    const included = [PACKED, "node_modules", "licences", "src/data/decode_worker.ts"]
+    const included = [
+      PACKED,
+      "node_modules",
+      "licences",
+      "src/data/decode_worker.ts",
+      "src/distributed/attendant_worker.ts",
+    ]
       .flatMap((path) => ["--include", join(folder, path)]);
     const answer = await run("deno", [
       ...["compile", "--quiet", "--no-check", "--no-prompt", "--self-extracting", "--output", output],

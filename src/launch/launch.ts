@@ -26,8 +26,13 @@ export function isLaunched(): boolean {
   return Deno.env.get(LAUNCHED) === "1";
 }
 
-/** How long programs that work together may go on after one of them has failed. They mostly notice by themselves. */
+/**
+ * How long programs that work together may go on after one of them has failed. They mostly notice by themselves, when
+ * they have done what they are busy with.
+ */
 const GRACE_MS = 25_000;
+/** How long after one of them has ended with an exit status: it has told the others why, or found out who is gone. */
+const KNOWN_GRACE_MS = 6000;
 
 /**
  * Runs programs that work together to their end, on this process's terminal, and returns the exit status of the first
@@ -41,7 +46,7 @@ export async function launch(programs: readonly Program[]): Promise<number> {
   const sendAll = (signal: Deno.Signal) => children.forEach((child) => send(child, signal));
   let asked: StopSignal | undefined, killed: StopSignal | undefined;
   let failure: { rank: number; status: Deno.CommandStatus } | undefined;
-  let grace: ReturnType<typeof setTimeout> | undefined;
+  const graces: ReturnType<typeof setTimeout>[] = [];
   using _ = onStopSignals((signal) => {
     asked = signal;
     sendAll(signal);
@@ -53,15 +58,15 @@ export async function launch(programs: readonly Program[]): Promise<number> {
     for (const program of programs) children.push(start(program));
     await Promise.all(children.map(async (child, rank) => {
       const status = await child.status;
-      if (status.success || failure !== undefined) return;
-      failure = { rank, status };
-      grace = setTimeout(() => sendAll("SIGKILL"), GRACE_MS);
+      if (status.success) return;
+      failure ??= { rank, status };
+      graces.push(setTimeout(() => sendAll("SIGKILL"), status.signal === null ? KNOWN_GRACE_MS : GRACE_MS));
     }));
   } catch (error) {
     sendAll("SIGKILL");
     throw error;
   } finally {
-    clearTimeout(grace);
+    graces.forEach((grace) => clearTimeout(grace));
   }
   if (killed !== undefined) return STOP_STATUS[killed];
   if (failure === undefined) return 0;

@@ -41,6 +41,8 @@ export interface CudaDevice {
   readonly capability: readonly [major: number, minor: number];
   /** Its memory in bytes. */
   readonly memory: number;
+  /** Its UUID, as hexadecimal digits. */
+  readonly uuid: string;
   /** Its multiprocessors. */
   readonly multiprocessors: number;
   /** Whether it computes in bfloat16 itself, as GPUs do since capability 8.0. */

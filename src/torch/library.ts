@@ -9,7 +9,7 @@
 
 import { type NativeManifest, readManifest } from "../setup/manifest.ts";
 
-const ABI_VERSION = 4;
+const ABI_VERSION = 6;
 
 /** The most arguments, or results, of one call (STEC_SLOTS). */
 const SLOTS = 64;
@@ -125,6 +125,7 @@ const SYMBOLS = {
     result: "f64",
   },
   stec_group_free: { parameters: ["f64" /* group */], result: "i32" },
+  stec_group_break: { parameters: ["f64" /* group */], result: "i32" },
   stec_group_waited: { parameters: ["f64" /* group */], result: "f64" },
   stec_gather: { parameters: ["f64", /* group */ "f64" /* rows */], result: "f64" },
   stec_sum: { parameters: ["f64", /* group */ "f64" /* tensor */], result: "i32" },

@@ -47,7 +47,7 @@ for (const victim of [0, 1]) {
     assert.equal(code, 1);
     assert.match(
       errors,
-      victim === 0 ? /rank 0, which keeps the store, is gone/ : /rank 1 is gone without a word/,
+      victim === 0 ? /rank 0, which keeps the store, has ended/ : /rank 1 is gone without a word/,
     );
     assert.match(errors, new RegExp(`Process ${victim} was ended by the signal SIGKILL`));
     assert.ok(ranks.every((pid) => !isAlive(pid)));
@@ -59,6 +59,64 @@ for (const victim of [0, 1]) {
     assert.deepEqual(steps, Array.from({ length: saved + 4 }, (_, step) => step));
   });
 }
+
+for (const victim of [1, 2]) {
+  Deno.test(`runs: of three ranks, those that live blame rank ${victim}, which was killed, and nobody else`, async () => {
+    const { folder, data, results } = setting();
+    using _ = folder;
+    const run = new Run({ data, results, flags: ENDLESS.replace("2", "3") });
+    await run.reach(3);
+    Deno.kill(run.ranks[victim], "SIGKILL");
+    const { code, errors } = await run.end();
+    assert.equal(code, 1);
+    const blamed = errors.match(/Cannot go on: .*/g) ?? [];
+    assert.equal(blamed.length, 2, errors);
+    for (const sentence of blamed) {
+      assert.match(sentence, new RegExp(`: rank ${victim} is gone without a word`));
+    }
+  });
+}
+
+Deno.test("runs: SIGTERM ends a run in which a rank hangs", async () => {
+  const { folder, data, results } = setting();
+  using _ = folder;
+  const run = new Run({ data, results, flags: ENDLESS.replace("60", "3600") });
+  await run.reach(3);
+  const ranks = run.ranks;
+  Deno.kill(ranks[1], "SIGSTOP");
+  run.process.kill("SIGTERM");
+  const { code, errors } = await run.end();
+  assert.equal(code, 1);
+  assert.match(errors, /rank 1 did not answer when asked to stop/);
+  assert.ok(ranks.every((pid) => !isAlive(pid)));
+});
+
+Deno.test("runs: ranks that were started with different flags are refused", async () => {
+  const { folder, data, results } = setting();
+  using _ = folder;
+  const port = `${freePort()}`;
+  const flags = ["--max_steps 3 --batch_size 8", "--max_steps 4 --batch_size 8"];
+  const runs = flags.map((flags, rank) =>
+    new Run({
+      data,
+      results,
+      flags,
+      env: {
+        RANK: `${rank}`,
+        WORLD_SIZE: "2",
+        LOCAL_WORLD_SIZE: "2",
+        MASTER_ADDR: "localhost",
+        MASTER_PORT: port,
+      },
+    })
+  );
+  for (const run of runs) {
+    const { code, errors } = await run.end();
+    assert.equal(code, 1);
+    assert.match(errors, /Cannot train together: --max_steps is 4 on rank 1 and 3 on rank 0/);
+  }
+  assert.deepEqual(loggedSteps(results), [0]);
+});
 
 Deno.test("runs: a rank that hangs is given up after --dist_timeout", async () => {
   const { folder, data, results } = setting();

@@ -52,6 +52,8 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
     if (peers.rank === 1) throw new RangeError("Cannot read the disk: it is on fire");
     return peers.any(false);
   },
+  /** Nothing but a collective, after the comparison of facts. */
+  agree: (peers) => peers.any(false),
   /** Every collective with numbers that tell ranks apart. */
   collectives(peers) {
     const own = tensor([[peers.rank, 1]], { dtype: "float64" });
@@ -69,7 +71,11 @@ const JOBS: Record<string, (peers: Peers) => unknown> = {
 const found = await together(
   launchedWorld(Deno.env),
   { timeout: 60 },
-  (peers) => Promise.resolve(scope(() => JOBS[job](peers))),
+  async (peers) => {
+    // Each rank has an argument of its own; all have the GPU that follows them, if any.
+    if (job === "agree") await peers.agree({ "--seed": args[peers.rank] }, args[peers.size] ?? null);
+    return scope(() => JOBS[job](peers));
+  },
 );
 Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(found)));
 Deno.exit();

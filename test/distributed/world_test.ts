@@ -17,6 +17,7 @@ const TORCHRUN = {
   LOCAL_WORLD_SIZE: "4",
   MASTER_ADDR: "first",
   MASTER_PORT: "29500",
+  TORCHELASTIC_RUN_ID: "77",
 };
 const SLURM = {
   SLURM_PROCID: "3",
@@ -25,6 +26,7 @@ const SLURM = {
   SLURM_NTASKS_PER_NODE: "2",
   SLURM_STEP_NODELIST: "gpu[003-004]",
   SLURM_JOB_ID: "123456",
+  SLURM_STEP_ID: "0",
 };
 
 function environment(variables: Record<string, string | undefined>) {
@@ -61,6 +63,7 @@ Deno.test("world: torchrun's variables say everything", () => {
     host: "first",
     port: 29500,
     served: false,
+    run: "torchrun 77",
     attempt: 0,
   };
   assert.deepEqual(world(TORCHRUN), expected);
@@ -70,11 +73,21 @@ Deno.test("world: torchrun's variables say everything", () => {
   assert.deepEqual(world({ ...TORCHRUN, ...agent }), { ...expected, served: true, attempt: 2 });
 });
 
-Deno.test("world: Slurm's variables lead to the step's first machine and a port of the job", () => {
+Deno.test("world: Slurm's variables lead to the step's first machine and a port of the job's step", () => {
   const expected = { rank: 3, size: 4, localRank: 1, localSize: 2, host: "gpu003", port: 23456 };
-  assert.deepEqual(world(SLURM), { ...expected, served: false, attempt: 0 });
+  assert.deepEqual(world(SLURM), { ...expected, served: false, run: "Slurm 123456.0", attempt: 0 });
+  const second = world({ ...SLURM, SLURM_STEP_ID: "1" });
+  assert.deepEqual([second?.port, second?.run], [23553, "Slurm 123456.1"]);
   assert.equal(world({ ...SLURM, MASTER_ADDR: "other", MASTER_PORT: "1234" })?.host, "other");
   assert.equal(world({ ...SLURM, MASTER_PORT: "1234" })?.port, 1234);
+});
+
+Deno.test("world: processes of one machine use its loopback network, unless torchrun keeps the store", () => {
+  const torchrun = { ...TORCHRUN, LOCAL_WORLD_SIZE: "8" };
+  assert.equal(world(torchrun)?.host, "127.0.0.1");
+  assert.equal(world({ ...torchrun, TORCHELASTIC_USE_AGENT_STORE: "True" })?.host, "first");
+  assert.equal(world({ ...SLURM, SLURM_STEP_NUM_NODES: "1" })?.host, "127.0.0.1");
+  assert.equal(world({ ...SLURM, SLURM_STEP_NUM_NODES: "2" })?.host, "gpu003");
 });
 
 Deno.test("world: one process is alone, in a batch script, too", () => {
