@@ -6,7 +6,7 @@
  * @module
  */
 
-import { blendWeights } from "./color.ts";
+import { blendWeights } from "./color_jitter.ts";
 import { COLOR_STEPS, HUE, type ViewParameters } from "./parameters.ts";
 
 /** Columns of `Plan.table`: a crop's box as `resizedCrop` takes it. */

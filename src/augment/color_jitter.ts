@@ -10,9 +10,7 @@
 import { call, callInPlace } from "../torch/operator.ts";
 import { scope } from "../torch/scope.ts";
 import type { Operand, Tensor } from "../torch/tensor.ts";
-
-/** The luma weights of ITU-R 601. */
-const LUMA = [0.299, 0.587, 0.114] as const;
+import { luma } from "./grayscale.ts";
 
 /** scale * x + offset. */
 function affine(x: Tensor, scale: number, offset: number): Tensor {
@@ -22,18 +20,6 @@ function affine(x: Tensor, scale: number, offset: number): Tensor {
 /** Writes base + x * factor, broadcast, to `out`, which may be one of them. */
 function multiplyAdd(base: Tensor, x: Tensor, factor: Operand, out: Tensor): void {
   callInPlace("aten::addcmul.out", base, x, factor, 1, out);
-}
-
-/** The brightness that the eye sees, (B, 1, H, W). */
-function luma(images: Tensor): Tensor {
-  const [red, green, blue] = images.chunk(3, 1);
-  return red.mul(LUMA[0]).add_(green, LUMA[1]).add_(blue, LUMA[2]);
-}
-
-/** Replaces every channel by the luma. */
-export function grayscale_(images: Tensor): Tensor {
-  scope(() => void images.copy_(luma(images)));
-  return images;
 }
 
 /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Blend, blend_, blendWeights, grayscale_, shiftHue_ } from "../../src/augment/color.ts";
+import { type Blend, blend_, blendWeights, shiftHue_ } from "../../src/augment/color_jitter.ts";
+import { grayscale_ } from "../../src/augment/grayscale.ts";
 import { scope } from "../../src/torch/scope.ts";
 import type { Tensor } from "../../src/torch/tensor.ts";
 import { tensor } from "../device.ts";
