@@ -1,5 +1,5 @@
 /**
- * Measures how many augmented views one core makes in a second, for CIFAR's images (crop, flip, colours, greyscale).
+ * Measures how many augmented views one core makes in a second, for CIFAR's images (crop, flip, colors, grayscale).
  *
  *     deno run -A scripts/bench_augment.ts [images a batch] [size] [blur]
  *
@@ -9,6 +9,7 @@
 import process from "node:process";
 
 import { drawViews, equalSizes } from "../src/augment/parameters.ts";
+import { viewRecipes } from "../src/augment/recipe.ts";
 import { makeViews } from "../src/augment/views.ts";
 import { Random } from "../src/base/random.ts";
 import { fromTypedArray } from "../src/torch/create.ts";
@@ -17,14 +18,14 @@ import { scope } from "../src/torch/scope.ts";
 
 const ROUNDS = 15;
 const count = Number(Deno.args[0] ?? 512), size = Number(Deno.args[1] ?? 32), blur = Deno.args[2] === "blur";
-const settings = {
-  size,
-  jitterStrength: size === 32 ? 0.5 : 1,
-  pColorJitter: 0.8,
-  pGrayscale: 0.2,
-  useGaussianBlur: blur,
-  useSolarization: blur,
-};
+const recipes = viewRecipes({
+  image_size: size,
+  jitter_strength: size === 32 ? 0.5 : 1,
+  p_color_jitter: 0.8,
+  p_grayscale: 0.2,
+  gaussian_blur_prob: blur ? 0.5 : 0,
+  solarization_prob: blur ? 0.2 : 0,
+});
 
 setThreads(1);
 const random = new Random(0);
@@ -35,7 +36,7 @@ const sizes = equalSizes(count, size, size);
 const busy: number[] = [], waited: number[] = [];
 for (let step = 0; step < ROUNDS; step++) {
   const usage = process.cpuUsage(), start = performance.now();
-  const parameters = drawViews(settings, sizes, { seed: 0, epoch: 0, step, first: 0 });
+  const parameters = drawViews(recipes, sizes, { seed: 0, epoch: 0, step, first: 0 });
   scope(() => void makeViews(images, parameters, size));
   waited.push(performance.now() - start);
   const { user, system } = process.cpuUsage(usage);

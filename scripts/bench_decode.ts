@@ -13,7 +13,9 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
+import { partsOf } from "../src/augment/geometry.ts";
 import { drawViews } from "../src/augment/parameters.ts";
+import { viewRecipes } from "../src/augment/recipe.ts";
 import { makeViewsOfCrops } from "../src/augment/views.ts";
 import { CropLoader } from "../src/data/crop_loader.ts";
 import { DecodePool } from "../src/data/decode_pool.ts";
@@ -28,10 +30,14 @@ const { values, positionals } = parseArgs({
   options: { python: { type: "string", default: "python3" }, rounds: { type: "string", default: "10" } },
 });
 const SIZE = 224,
-  SETTINGS = {
-    ...{ size: SIZE, jitterStrength: 1, pColorJitter: -1, pGrayscale: -1 },
-    ...{ useGaussianBlur: false, useSolarization: false },
-  };
+  RECIPES = viewRecipes({
+    image_size: SIZE,
+    jitter_strength: 1,
+    p_color_jitter: -1,
+    p_grayscale: -1,
+    gaussian_blur_prob: 0,
+    solarization_prob: 0,
+  });
 
 setThreads(1);
 const { train, validation } = listImageFolder(positionals[0]);
@@ -45,12 +51,16 @@ async function ownRound(step: number): Promise<number> {
   const crops = await loader.load({
     picked: Uint32Array.from({ length: count }, (_, i) => i),
     epoch: 0,
-    cutting: { kind: "views", key, views: 2 },
+    cutting: {
+      kind: "views",
+      key,
+      geometry: [RECIPES.a, RECIPES.b].map((recipe) => partsOf(recipe).geometry),
+    },
     redraw: null,
   });
   scope(() => {
     const pixels = borrowTypedArray(crops.pixels, [2 * count, 3, SIZE, SIZE]);
-    makeViewsOfCrops(pixels, drawViews(SETTINGS, crops.sizes, key));
+    makeViewsOfCrops(pixels, drawViews(RECIPES, crops.sizes, key));
   });
   crops.release();
   const { user, system } = process.cpuUsage(start);

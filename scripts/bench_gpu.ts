@@ -13,6 +13,7 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { parseArgs } from "node:util";
+import { viewRecipes } from "../src/augment/recipe.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { MemoryBatches } from "../src/data/batches.ts";
 import { METHODS } from "../src/methods/registry.ts";
@@ -65,14 +66,7 @@ async function own(recorded: boolean): Promise<Runner> {
     height: 32,
     width: 32,
   };
-  const views = {
-    size: 32,
-    jitterStrength: settings.jitter_strength,
-    pColorJitter: settings.p_color_jitter,
-    pGrayscale: settings.p_grayscale,
-    useGaussianBlur: false,
-    useSolarization: false,
-  };
+  const views = viewRecipes(settings);
   const source = new MemoryBatches({ pairs: images, labelled: null, count }, {
     views,
     batchSize: batch,

@@ -11,6 +11,7 @@
 
 import { parseArgs } from "node:util";
 import sharp from "sharp";
+import { viewRecipes } from "../src/augment/recipe.ts";
 import { FolderBatches } from "../src/data/folder_batches.ts";
 import { listImageFolder } from "../src/data/image_folder.ts";
 import { Random } from "../src/base/random.ts";
@@ -47,10 +48,14 @@ try {
   await writeImages(folder);
   const before = Deno.memoryUsage().rss;
   await using source = new FolderBatches(listImageFolder(folder), {
-    views: {
-      ...{ size: 224, jitterStrength: 1, pColorJitter: -1, pGrayscale: -1 },
-      ...{ useGaussianBlur: false, useSolarization: false },
-    },
+    views: viewRecipes({
+      image_size: 224,
+      jitter_strength: 1,
+      p_color_jitter: -1,
+      p_grayscale: -1,
+      gaussian_blur_prob: 0,
+      solarization_prob: 0,
+    }),
     ...{ batchSize, seed: 0, device: "cpu", rank: 0, processes: 1 },
     ...{ workers: Number(values.workers), linear: false },
   });

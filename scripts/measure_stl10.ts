@@ -11,6 +11,7 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { viewRecipes } from "../src/augment/recipe.ts";
 import { writeFully } from "../src/files/atomic.ts";
 import { resolveTrain } from "../src/config/resolve.ts";
 import { openSource } from "../src/data/open.ts";
@@ -42,13 +43,16 @@ function peak(): number {
 
 /** Opens the files once, in a process of its own. */
 async function open(folder: string): Promise<void> {
-  const settings = resolveTrain({ dataset: "stl10", data_dir: folder, gpus: 0 });
+  const settings = resolveTrain({
+    dataset: "stl10",
+    data_dir: folder,
+    gpus: 0,
+    use_gaussian_blur: 1,
+    use_solarization: 1,
+  });
   const before = peak(), start = performance.now(), cpu = process.cpuUsage();
   await using source = await openSource(settings, {
-    views: {
-      ...{ size: 96, jitterStrength: 1, pColorJitter: 0.8, pGrayscale: 0.2 },
-      ...{ useGaussianBlur: true, useSolarization: true },
-    },
+    views: viewRecipes(settings),
     ...{ batchSize: 8, seed: 0, device: "cpu", rank: 0, processes: 1 },
   });
   const seconds = (performance.now() - start) / 1000, { user, system } = process.cpuUsage(cpu);

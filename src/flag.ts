@@ -87,6 +87,12 @@ function readSwitch(value: unknown): unknown {
   return number === 0 ? false : number === 1 ? true : value;
 }
 
+function readPair(value: unknown): unknown {
+  return typeof value === "string" && value.includes(",")
+    ? value.split(",").map((part) => part.trim())
+    : value;
+}
+
 function readWidths(value: unknown): unknown {
   if (typeof value === "number") return readWidths(String(value));
   if (typeof value !== "string") return value;
@@ -141,6 +147,21 @@ function describeLimits({ min, max, above }: { min?: number; max?: number; above
 export function integer(): Kind<number> {
   const type = z.preprocess(readNumber, z.int());
   return { type, placeholder: "<number>", expected: "a whole number of at most 53 bits" };
+}
+
+/**
+ * A number for both views or, separated by a comma, one for view a and one for view b.
+ *
+ * @internal
+ */
+export function perView(
+  { type, placeholder, expected }: Kind<number>,
+): Kind<number | readonly [a: number, b: number]> {
+  return {
+    type: z.preprocess(readPair, z.union([type, z.tuple([type, type]).readonly()])),
+    placeholder: `${placeholder}[,${placeholder}]`,
+    expected: `${expected}, or two, separated by a comma, for view a and view b`,
+  };
 }
 
 /**

@@ -9,6 +9,7 @@ import { reflectionPad2d } from "../torch/functional.ts";
 import { call } from "../torch/operator.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
+import type { PixelTransform } from "./transform.ts";
 
 /** The number of taps for images of a size: a tenth of it, made odd. */
 export function blurKernelSize(size: number): number {
@@ -45,4 +46,35 @@ export function gaussianBlur(images: Tensor, sigma: Tensor, taps: number): Tenso
 /** Convolves each plane (1, planes, H, W) with its own kernel (planes, 1, h, w). */
 function convolvePlanes(planes: Tensor, kernels: Tensor): Tensor {
   return call("aten::conv2d", planes, kernels, null, [1, 1], [0, 0], [1, 1], kernels.shape[0]);
+}
+
+/** The bounds of the standard deviation for views of 224 pixels. */
+const SIGMA_AT_224 = [0.1, 2] as const;
+
+/**
+ * A step that blurs views at random.
+ *
+ * @param options probability: the share of views that are blurred. sigma: the smallest and the largest standard
+ * deviation, for views of 224 pixels; it grows with the size of the views.
+ */
+export function randomGaussianBlur(
+  options: {
+    readonly size: number;
+    readonly probability?: number;
+    readonly sigma?: readonly [least: number, most: number];
+  },
+): PixelTransform {
+  const { size, probability = 0.5, sigma = SIGMA_AT_224 } = options, scale = size / 224;
+  return {
+    name: "blur",
+    probability,
+    columns: 1,
+    draw: (random, numbers) => void (numbers[0] = random.uniform(sigma[0] * scale, sigma[1] * scale)),
+    apply: blur,
+    describe: ([sigma]) => [`blur σ ${sigma.toFixed(2)}`],
+  };
+}
+
+function blur(views: Tensor, numbers: Tensor): Tensor {
+  return gaussianBlur(views, numbers.select(1, 0), blurKernelSize(views.shape[2]));
 }

@@ -23,34 +23,48 @@ export interface Crop {
   readonly width: number;
 }
 
-/** The share of the image's area that a crop covers. */
-const SCALE = [0.08, 1] as const;
-/** Width over height; drawn so that a ratio and its inverse are equally likely. */
-const RATIO = [3 / 4, 4 / 3] as const;
-const LOG_RATIO = [Math.log(RATIO[0]), Math.log(RATIO[1])] as const;
+/** Random crops, by the rule of torchvision's `RandomResizedCrop`. */
+export interface RandomResizedCrop {
+  /** Tells geometric transforms apart. */
+  readonly geometric: "crop";
+  /** The smallest and the largest share of the area that a crop covers. */
+  readonly scale: readonly [least: number, most: number];
+  /** The smallest and the largest ratio of width to height; a ratio and its inverse are equally likely. */
+  readonly ratio: readonly [least: number, most: number];
+}
+
 const TRIES = 10;
 
-/** Draws a crop of an image by the rule of torchvision's `RandomResizedCrop`. */
-export function drawCrop(random: Random, imageHeight: number, imageWidth: number): Crop {
+/** A step that crops views at random. */
+export function randomResizedCrop(
+  { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] }: Partial<RandomResizedCrop> = {},
+): RandomResizedCrop {
+  return { geometric: "crop", scale, ratio };
+}
+
+/** Draws a crop inside a rectangle. */
+export function drawCrop({ scale, ratio }: RandomResizedCrop, random: Random, outer: Crop): Crop {
+  const logRatio = [Math.log(ratio[0]), Math.log(ratio[1])] as const;
   for (let i = 0; i < TRIES; i++) {
-    const area = imageHeight * imageWidth * random.uniform(...SCALE);
-    const ratio = Math.exp(random.uniform(...LOG_RATIO));
-    const width = Math.round(Math.sqrt(area * ratio)), height = Math.round(Math.sqrt(area / ratio));
-    if (width > 0 && width <= imageWidth && height > 0 && height <= imageHeight) {
-      const top = random.below(imageHeight - height + 1), left = random.below(imageWidth - width + 1);
+    const area = outer.height * outer.width * random.uniform(...scale);
+    const drawnRatio = Math.exp(random.uniform(...logRatio));
+    const width = Math.round(Math.sqrt(area * drawnRatio)), height = Math.round(Math.sqrt(area / drawnRatio));
+    if (width > 0 && width <= outer.width && height > 0 && height <= outer.height) {
+      const top = outer.top + random.below(outer.height - height + 1);
+      const left = outer.left + random.below(outer.width - width + 1);
       return { top, left, height, width };
     }
   }
-  return centreCrop(imageHeight, imageWidth);
+  return centerCrop(outer, ratio);
 }
 
 /** The largest crop in the middle whose ratio is allowed. */
-function centreCrop(imageHeight: number, imageWidth: number): Crop {
-  const height = Math.min(imageHeight, Math.round(imageWidth / RATIO[0]));
-  const width = Math.min(imageWidth, Math.round(imageHeight * RATIO[1]));
+function centerCrop(outer: Crop, ratio: RandomResizedCrop["ratio"]): Crop {
+  const height = Math.min(outer.height, Math.round(outer.width / ratio[0]));
+  const width = Math.min(outer.width, Math.round(outer.height * ratio[1]));
   return {
-    top: Math.floor((imageHeight - height) / 2),
-    left: Math.floor((imageWidth - width) / 2),
+    top: outer.top + Math.floor((outer.height - height) / 2),
+    left: outer.left + Math.floor((outer.width - width) / 2),
     height,
     width,
   };
@@ -58,7 +72,7 @@ function centreCrop(imageHeight: number, imageWidth: number): Crop {
 
 /**
  * Cuts one rectangle out of each image and resizes it to a square: bilinear and, where it shrinks, antialiased as in
- * Pillow, but without rounding to whole grey levels.
+ * Pillow, but without rounding to whole gray levels.
  *
  * Resizing is linear and separable, so that the whole batch takes two matrix products, with a matrix of weights for each
  * image and axis. A left-right flip reverses the rows of one matrix and costs nothing.
@@ -101,14 +115,14 @@ function resizeWeights(
   const scale = length.div(size);
   // Both in pixels of the input, from the crop's edge on.
   const pixel = middles(inputs).sub(start);
-  let centre = middles(size).reshape(1, size, 1).mul(scale);
-  if (flipped !== null) centre = where(flipped.gt(0), length.sub(centre), centre);
+  let center = middles(size).reshape(1, size, 1).mul(scale);
+  if (flipped !== null) center = where(flipped.gt(0), length.sub(center), center);
   if (inputs <= size) {
     // No crop shrinks: two neighbours share a pixel, at the edge one has it alone.
-    const last = length.sub(0.5).expand(...centre.shape);
-    return triangle(pixel.sub(centre.minimum(last).clamp_(0.5)));
+    const last = length.sub(0.5).expand(...center.shape);
+    return triangle(pixel.sub(center.minimum(last).clamp_(0.5)));
   }
-  const weights = triangle(pixel.sub(centre).div_(scale.clamp(1)));
+  const weights = triangle(pixel.sub(center).div_(scale.clamp(1)));
   weights.mul_(pixel.gt(0).logicalAnd(pixel.lt(length)));
   return weights.div_(weights.sum([2], true));
 }

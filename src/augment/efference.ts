@@ -16,22 +16,23 @@ const ENTRIES = 6;
  * A flip negates the horizontal scale and leaves the translation as it is. Every step is rounded to float32, as in the
  * reference: where an entry should be zero, what rounding leaves of it decides the bin.
  *
- * @param crops top, left, height, width of each of n views
- * @param flipped 1 where a view is flipped, length n
+ * @param boxes top, left, height, width, and 1 for a flipped view, else 0, of each of n views
  * @param sizes height and width of each of m images; view i is of image i modulo m
+ * @param stride numbers from one box to the next
  * @returns n matrices
  */
 export function viewMatrices(
-  crops: ArrayLike<number>,
-  flipped: ArrayLike<number>,
+  boxes: ArrayLike<number>,
   sizes: ArrayLike<number>,
+  stride = 5,
 ): Float32Array<ArrayBuffer> {
-  const matrices = new Float32Array(flipped.length * ENTRIES);
-  for (let i = 0; i < flipped.length; i++) {
+  const views = boxes.length / stride, matrices = new Float32Array(views * ENTRIES);
+  for (let i = 0; i < views; i++) {
     const size = (2 * i) % sizes.length, imageHeight = sizes[size], imageWidth = sizes[size + 1];
-    const top = crops[4 * i], left = crops[4 * i + 1], height = crops[4 * i + 2], width = crops[4 * i + 3];
-    const at = i * ENTRIES, x = Math.fround(width / imageWidth), y = Math.fround(height / imageHeight);
-    matrices[at] = flipped[i] ? -x : x;
+    const box = i * stride, top = boxes[box], left = boxes[box + 1], flipped = boxes[box + 4];
+    const x = Math.fround(boxes[box + 3] / imageWidth), y = Math.fround(boxes[box + 2] / imageHeight);
+    const at = i * ENTRIES;
+    matrices[at] = flipped ? -x : x;
     matrices[at + 2] = Math.fround(x - 1) + Math.fround(2 * left / imageWidth);
     matrices[at + 4] = y;
     matrices[at + 5] = Math.fround(1 - y) - Math.fround(2 * top / imageHeight);

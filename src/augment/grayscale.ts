@@ -6,6 +6,7 @@
 
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
+import type { PixelTransform } from "./transform.ts";
 
 /** The luma weights of ITU-R 601. */
 const LUMA = [0.299, 0.587, 0.114] as const;
@@ -20,4 +21,11 @@ export function luma(images: Tensor): Tensor {
 export function grayscale_(images: Tensor): Tensor {
   scope(() => void images.copy_(luma(images)));
   return images;
+}
+
+/** A step that removes the color of views at random. */
+export function randomGrayscale(
+  { probability = 0.2 }: { readonly probability?: number } = {},
+): PixelTransform {
+  return { name: "grayscale", probability, columns: 0, group: () => 1, apply: grayscale_ };
 }

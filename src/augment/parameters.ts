@@ -1,29 +1,14 @@
 /**
- * What is done to each view, drawn on the CPU before any pixel is touched.
+ * The parameters of views, drawn on the CPU before any pixel is touched.
  *
  * @module
  */
 
 import { Random } from "../base/random.ts";
-import { type Crop, drawCrop } from "./crop.ts";
+import { type Box, drawBox, type GeometricTransform, partsOf } from "./geometry.ts";
+import type { PixelTransform, ViewRecipes } from "./transform.ts";
 
-/** How views are made. */
-export interface ViewSettings {
-  /** Height and width of a view, in pixels. */
-  readonly size: number;
-  /** s: brightness, contrast and saturation change by up to 0.8 s, hue by up to 0.2 s turns. */
-  readonly jitterStrength: number;
-  /** Probability of the colour changes; negative: never. */
-  readonly pColorJitter: number;
-  /** Probability of greyscale; negative: never. */
-  readonly pGrayscale: number;
-  /** Whether half of the views are blurred. */
-  readonly useGaussianBlur: boolean;
-  /** Whether a fifth of the views is solarised. */
-  readonly useSolarization: boolean;
-}
-
-/** What a draw depends on, and nothing else does. */
+/** All that a draw depends on. */
 export interface DrawKey {
   /** The run's seed, a safe integer. */
   readonly seed: number;
@@ -31,40 +16,106 @@ export interface DrawKey {
   readonly epoch: number;
   /** The step, from 0. */
   readonly step: number;
-  /** The place of the first image at hand in the step's whole batch: how many processes share that does not matter. */
+  /** The place of the first image at hand in the step's whole batch; the number of processes does not matter. */
   readonly first: number;
 }
 
-/** The colour changes, by their number in `ViewParameters.order`. */
-export const COLOR_STEPS = ["brightness", "contrast", "saturation", "hue"] as const;
-/** The number of the hue's change. */
-export const HUE = 3;
+/** Columns of a view's box: top, left, height, width, and 1 for a flipped view, else 0. */
+export const BOX_COLUMNS = 5;
 
-/** What is done to the two views of each of N images: views 0 to N - 1 are views a, N to 2N - 1 views b. */
-export interface ViewParameters {
-  /** Height and width of each image: (N, 2). */
-  readonly sizes: Int32Array<ArrayBuffer>;
-  /** Top, left, height and width of each view's crop, in pixels of its image: (2N, 4). */
-  readonly crops: Int32Array<ArrayBuffer>;
-  /** 1 where a view is flipped left-right: (2N). */
-  readonly flipped: Uint8Array<ArrayBuffer>;
-  /** 1 where a view's colours change: (2N). */
-  readonly jittered: Uint8Array<ArrayBuffer>;
-  /** The order in which they change, as numbers of `COLOR_STEPS`: (2N, 4). */
-  readonly order: Uint8Array<ArrayBuffer>;
-  /** Factors of brightness, contrast and saturation, and the turn of the hue: (2N, 4). */
-  readonly factors: Float32Array<ArrayBuffer>;
-  /** 1 where a view becomes grey: (2N). */
-  readonly gray: Uint8Array<ArrayBuffer>;
-  /** The standard deviation of each view's blur in pixels, 0 for none: (2N); null where no view is blurred. */
-  readonly sigma: Float32Array<ArrayBuffer> | null;
-  /** 1 where a view is solarised: (2N); null where none is. */
-  readonly solarized: Uint8Array<ArrayBuffer> | null;
+/** A pixel transform's place in the table: a column for the group, then the transform's own. */
+export interface Slot {
+  /** The transform in the recipes of view a and view b; null where a recipe lacks it. */
+  readonly recipes: readonly [a: PixelTransform | null, b: PixelTransform | null];
+  /** What applies it to the views of both. */
+  readonly transform: PixelTransform;
+  /** The column of the group; 0 stands there for views that do not change. */
+  readonly column: number;
 }
 
-const P_FLIP = 0.5, P_BLUR = 0.5, P_SOLARIZE = 0.2;
-/** Bounds of the blur's standard deviation for views of 224 pixels. */
-const SIGMA_AT_224 = [0.1, 2] as const;
+/** The parameters of views of N images: views 0 to N - 1 are views a, N to 2N - 1 views b. */
+export class ViewParameters {
+  /** Height and width of each image: (N, 2). */
+  readonly sizes: Int32Array<ArrayBuffer>;
+  /** The pixel transforms, in the order in which they are applied. */
+  readonly slots: readonly Slot[];
+  /** A row for each view: its box, then the columns of each slot: (N or 2N, columns). */
+  readonly table: Float32Array<ArrayBuffer>;
+  /** Columns of the table. */
+  readonly columns: number;
+
+  /**
+   * The parameters of a table.
+   *
+   * @param table filled with zeros, for two views of each image, if left out
+   */
+  constructor(
+    sizes: Int32Array<ArrayBuffer>,
+    slots: readonly Slot[],
+    table: Float32Array<ArrayBuffer> = new Float32Array(sizes.length * columnsOf(slots)),
+  ) {
+    this.sizes = sizes;
+    this.slots = slots;
+    this.table = table;
+    this.columns = columnsOf(slots);
+  }
+
+  /** Images. */
+  get images(): number {
+    return this.sizes.length / 2;
+  }
+
+  /** Views: one or two of each image. */
+  get views(): number {
+    return this.table.length / this.columns;
+  }
+
+  /** A view's row of the table. Writing to it changes the table. */
+  row(view: number): Float32Array<ArrayBuffer> {
+    return this.table.subarray(view * this.columns, (view + 1) * this.columns);
+  }
+
+  /** Where a view lies in its image. */
+  box(view: number): Box {
+    const [top, left, height, width, flipped] = this.row(view);
+    return { top, left, height, width, flipped: flipped === 1 };
+  }
+
+  /** The group of a view for a transform; 0 for a view that does not change. */
+  group(slot: Slot, view: number): number {
+    return this.table[view * this.columns + slot.column];
+  }
+
+  /** What a transform has drawn for a view. */
+  numbers({ column, transform }: Slot, view: number): Float32Array<ArrayBuffer> {
+    return this.row(view).subarray(column + 1, column + 1 + transform.columns);
+  }
+
+  /** The slots whose changes the manipulation loss cannot see through. */
+  get excluding(): Slot[] {
+    return this.slots.filter(({ recipes }) =>
+      recipes.some((transform) => transform?.excludesPair && transform.probability > 0)
+    );
+  }
+
+  /** The parameters of views a alone. */
+  firstViews(): ViewParameters {
+    return new ViewParameters(this.sizes, this.slots, this.table.slice(0, this.images * this.columns));
+  }
+
+  /** The parameters of both views of one image. */
+  ofImage(image: number): ViewParameters {
+    const pair = new ViewParameters(this.sizes.slice(2 * image, 2 * image + 2), this.slots);
+    pair.row(0).set(this.row(image));
+    pair.row(1).set(this.row(this.images + image));
+    return pair;
+  }
+}
+
+function columnsOf(slots: readonly Slot[]): number {
+  return slots.reduce((columns, { transform }) => columns + 1 + transform.columns, BOX_COLUMNS);
+}
+
 /** A step draws at most so many views: a stream's number has 32 bits, and 0 belongs to other purposes. */
 const MOST_VIEWS = 0xffffffff;
 
@@ -73,107 +124,98 @@ export function equalSizes(count: number, height: number, width: number): Int32A
   return Int32Array.from({ length: 2 * count }, (_, i) => i % 2 === 0 ? height : width);
 }
 
-/** The random numbers of one view, of which the crop takes the first. */
-function viewRandom(key: DrawKey, image: number, view: 0 | 1): Random {
+/** The random numbers of one view. */
+function viewRandom(key: DrawKey, image: number, view: number): Random {
   return new Random(key.seed, key.epoch, key.step, 2 * (key.first + image) + view + 1);
 }
 
 /**
- * The crop and flip alone of one view, for whoever decodes that image: `drawViews` draws the same.
+ * Draws the box alone of one view, as a worker that decodes its image needs it: {@linkcode drawViews} draws the same.
  *
+ * @param geometry the geometric transforms of the view's recipe
  * @param image its number among the images at hand
+ * @param view 0 for view a, 1 for view b
  */
 export function drawGeometry(
+  geometry: readonly GeometricTransform[],
   key: DrawKey,
   image: number,
-  view: 0 | 1,
+  view: number,
   height: number,
   width: number,
-): Crop & { readonly flipped: boolean } {
-  const random = viewRandom(key, image, view);
-  return { ...drawCrop(random, height, width), flipped: random.uniform() < P_FLIP };
+): Box {
+  return drawBox(geometry, viewRandom(key, image, view), height, width);
 }
 
 /**
- * Draws what is done to two views of each image. A view's draws depend on the key, the image's place in the whole batch
- * and the image's size alone.
+ * Draws the parameters of two views of each image. A view's draws depend on its recipe, the key, the image's place in
+ * the whole batch and the image's size alone.
  *
  * @param sizes height and width of each image at hand, (N, 2)
+ * @throws {RangeError} if there are too many images, or a recipe is out of order
  */
 export function drawViews(
-  settings: ViewSettings,
+  recipes: Pick<ViewRecipes, "a" | "b">,
   sizes: Int32Array<ArrayBuffer>,
   key: DrawKey,
 ): ViewParameters {
-  const images = sizes.length / 2, views = 2 * images;
+  const parts = [partsOf(recipes.a), partsOf(recipes.b)] as const;
+  const parameters = new ViewParameters(sizes, slotsOf(parts[0].pixels, parts[1].pixels));
+  const { images, views } = parameters;
   if (2 * key.first + views > MOST_VIEWS) {
     throw new RangeError(
       `Cannot draw views: a batch has at most ${(MOST_VIEWS - 1) / 2} images, got ${key.first + images}`,
     );
   }
-  const parameters: ViewParameters = {
-    sizes,
-    crops: new Int32Array(4 * views),
-    flipped: new Uint8Array(views),
-    jittered: new Uint8Array(views),
-    order: new Uint8Array(4 * views),
-    factors: new Float32Array(4 * views),
-    gray: new Uint8Array(views),
-    sigma: settings.useGaussianBlur ? new Float32Array(views) : null,
-    solarized: settings.useSolarization ? new Uint8Array(views) : null,
-  };
   for (let i = 0; i < views; i++) {
-    const image = i % images, random = viewRandom(key, image, i < images ? 0 : 1);
-    drawView(parameters, i, settings, random, sizes[2 * image], sizes[2 * image + 1]);
+    const image = i % images, view = i < images ? 0 : 1, random = viewRandom(key, image, view);
+    const box = drawBox(parts[view].geometry, random, sizes[2 * image], sizes[2 * image + 1]);
+    const row = parameters.row(i);
+    row[0] = box.top,
+      row[1] = box.left,
+      row[2] = box.height,
+      row[3] = box.width,
+      row[4] = box.flipped ? 1 : 0;
+    for (const { recipes, column } of parameters.slots) {
+      if (recipes[view] !== null) drawInto(row, column, recipes[view], random);
+    }
   }
   return parameters;
 }
 
-/** What is done to views a alone: the first half of each list but `sizes`. */
-export function firstViews(parameters: ViewParameters): ViewParameters {
-  const { sizes, crops, flipped, jittered, order, factors, gray, sigma, solarized } = parameters;
-  const views = sizes.length / 2;
-  return {
-    sizes,
-    crops: crops.slice(0, 4 * views),
-    flipped: flipped.slice(0, views),
-    jittered: jittered.slice(0, views),
-    order: order.slice(0, 4 * views),
-    factors: factors.slice(0, 4 * views),
-    gray: gray.slice(0, views),
-    sigma: sigma && sigma.slice(0, views),
-    solarized: solarized && solarized.slice(0, views),
-  };
+function drawInto(row: Float32Array, column: number, transform: PixelTransform, random: Random): void {
+  const { probability, columns, draw, group } = transform;
+  const changes = random.uniform() < probability;
+  const numbers = row.subarray(column + 1, column + 1 + columns);
+  draw?.(random, numbers);
+  if (changes) row[column] = group?.(numbers) ?? 1;
 }
 
-/** Draws everything, needed or not, so that switching one change off leaves the others as they are. */
-function drawView(
-  into: ViewParameters,
-  i: number,
-  settings: ViewSettings,
-  random: Random,
-  height: number,
-  width: number,
-): void {
-  const { size, jitterStrength, pColorJitter, pGrayscale } = settings;
-  const crop = drawCrop(random, height, width);
-  into.crops[4 * i] = crop.top;
-  into.crops[4 * i + 1] = crop.left;
-  into.crops[4 * i + 2] = crop.height;
-  into.crops[4 * i + 3] = crop.width;
-  into.flipped[i] = random.uniform() < P_FLIP ? 1 : 0;
-  into.jittered[i] = random.uniform() < pColorJitter ? 1 : 0;
-  const order = into.order.subarray(4 * i, 4 * i + 4);
-  for (let step = 0; step < 4; step++) order[step] = step;
-  random.shuffle(order);
-  const spread = 0.8 * jitterStrength;
-  for (let step = 0; step < HUE; step++) {
-    into.factors[4 * i + step] = random.uniform(Math.max(0, 1 - spread), 1 + spread);
+/** Lays out the transforms of both recipes, each in its own order. Transforms that do the same work share a slot. */
+function slotsOf(a: readonly PixelTransform[], b: readonly PixelTransform[]): Slot[] {
+  const slots: Slot[] = [];
+  let column = BOX_COLUMNS;
+  const add = (ofA: PixelTransform | null, ofB: PixelTransform | null) => {
+    const transform = (ofA ?? ofB)!;
+    slots.push({ recipes: [ofA, ofB], transform, column });
+    column += 1 + transform.columns;
+  };
+  let next = 0;
+  for (const transform of a) {
+    const partner = b.findIndex((other, i) => i >= next && worksAlike(transform, other));
+    if (partner < 0) add(transform, null);
+    else {
+      b.slice(next, partner).forEach((other) => add(null, other));
+      add(transform, b[partner]);
+      next = partner + 1;
+    }
   }
-  into.factors[4 * i + HUE] = random.uniform(-0.2 * jitterStrength, 0.2 * jitterStrength);
-  into.gray[i] = random.uniform() < pGrayscale ? 1 : 0;
-  const blurred = random.uniform() < P_BLUR, scale = size / 224;
-  const sigma = random.uniform(SIGMA_AT_224[0] * scale, SIGMA_AT_224[1] * scale);
-  if (into.sigma !== null) into.sigma[i] = blurred ? sigma : 0;
-  if (into.solarized !== null) into.solarized[i] = random.uniform() < P_SOLARIZE ? 1 : 0;
+  b.slice(next).forEach((other) => add(null, other));
+  return slots;
+}
+
+/** Whether one call can change the views of both: what the two draw may differ. */
+function worksAlike(a: PixelTransform, b: PixelTransform): boolean {
+  return a.apply === b.apply && a.columns === b.columns && a.excludesPair === b.excludesPair &&
+    (a.group === undefined) === (b.group === undefined);
 }

@@ -1,7 +1,8 @@
 /**
  * Two views of each image of a batch, and the efference copy that relates them.
  *
- * All pixels are touched by operations on many views at once, on the device where the images lie.
+ * Every operation works on the pixels of many views at once, on the device where the images lie. The parameters of a
+ * batch reach the device in one upload.
  *
  * @module
  */
@@ -10,14 +11,9 @@ import { autocast } from "../torch/autograd.ts";
 import { empty, upload } from "../torch/create.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { blurKernelSize, gaussianBlur } from "./blur.ts";
-import { blend_, shiftHue_ } from "./color_jitter.ts";
 import { resizedCrop } from "./crop.ts";
-import { relativeManipulation, viewMatrices } from "./efference.ts";
-import { grayscale_ } from "./grayscale.ts";
-import { firstViews, type ViewParameters } from "./parameters.ts";
-import { BLENDS, BOX, COLUMNS, type Group, planViews, TURN } from "./plan.ts";
-import { solarize } from "./solarize.ts";
+import { BOX_COLUMNS, type Slot, type ViewParameters } from "./parameters.ts";
+import { changedRows, manipulations, type Plan, planViews, runsOf, sortsViews } from "./plan.ts";
 
 /** Two views of each of N images. */
 export interface Views {
@@ -25,7 +21,7 @@ export interface Views {
   readonly views: Tensor;
   /** The efference copy M_ab of each pair, (N, 2, 3), float32. */
   readonly manipulation: Tensor;
-  /** Which views were solarised: (2N), bool; null where none can be. */
+  /** Which views the manipulation loss leaves out, such as solarized ones: (2N), bool; null where it never does. */
   readonly solarized: Tensor | null;
 }
 
@@ -34,9 +30,11 @@ export interface Views {
  * as its memory bears.
  */
 const CHUNK_ELEMENTS = { cpu: 1 << 19, gpu: 1 << 27 } as const;
+/** Row numbers travel as float32, which is exact up to here. */
+const MOST_ROWS = 1 << 24;
 
 /**
- * Makes two views of each image: crops, resizes, flips, changes colours, blurs and solarises as the parameters say.
+ * Makes two views of each image, as the parameters say.
  *
  * @param images (M, 3, H, W), uint8: the batch, or a whole data set of which `rows` names the batch
  * @param parameters for N images of H x W pixels
@@ -49,7 +47,7 @@ export function makeViews(
   size: number,
   rows?: Tensor,
 ): Views {
-  return scope(() => pairsOf(viewsOfImages(images, parameters, size, rows), parameters));
+  return inFloat32(images.device, () => pairsOf(viewsOfImages(images, parameters, size, rows)));
 }
 
 /** Makes only the views a that `makeViews` makes: (N, 3, S, S), float32. */
@@ -59,108 +57,183 @@ export function makeFirstViews(
   size: number,
   rows?: Tensor,
 ): Tensor {
-  return viewsOfImages(images, firstViews(parameters), size, rows);
+  return inFloat32(images.device, () => viewsOfImages(images, parameters.firstViews(), size, rows).pixels());
 }
 
 /**
- * Makes views of crops that were cut out, resized and flipped before, where images are decoded: changes colours, blurs and
- * solarises as the parameters say.
+ * Makes views of crops that were cut out, resized and flipped before, where images are decoded. Only the pixel
+ * transforms are left to do.
  *
  * @param crops (2N, 3, S, S), uint8, first all views a, then all b
  * @param parameters those that the crops were cut by, with the size of each image
  */
 export function makeViewsOfCrops(crops: Tensor, parameters: ViewParameters): Views {
-  return scope(() => pairsOf(viewsOfCrops(crops, parameters), parameters));
+  return inFloat32(crops.device, () => pairsOf(viewsOfCrops(crops, parameters)));
 }
 
 /** Makes only the views a that `makeViewsOfCrops` makes, from crops (N, 3, S, S) for them alone. */
 export function makeFirstViewsOfCrops(crops: Tensor, parameters: ViewParameters): Tensor {
-  return viewsOfCrops(crops, firstViews(parameters));
+  return inFloat32(crops.device, () => viewsOfCrops(crops, parameters.firstViews()).pixels());
 }
 
-function pairsOf(views: Tensor, parameters: ViewParameters): Views {
-  const { device } = views, { solarized } = parameters;
-  return {
-    views,
-    manipulation: manipulationOf(parameters, device),
-    solarized: solarized && upload(solarized, device, undefined, "bool"),
-  };
+/** Whatever precision the network works in, pixels are float32. */
+function inFloat32<T>(device: string, body: () => T): T {
+  return autocast(device, null, () => scope(body));
 }
 
-function viewsOfImages(images: Tensor, parameters: ViewParameters, size: number, rows?: Tensor): Tensor {
-  const [available, , height, width] = images.shape, count = parameters.sizes.length / 2;
+function pairsOf(work: Work): Views {
+  return { views: work.pixels(), manipulation: work.manipulation(), solarized: work.excluded() };
+}
+
+function viewsOfImages(images: Tensor, parameters: ViewParameters, size: number, rows?: Tensor): Work {
+  const [available, , height, width] = images.shape, count = parameters.images;
   checkImages(images, count, rows?.shape[0] ?? available);
   checkSizes(parameters.sizes, height, width);
-  checkCrops(parameters);
-  return viewsFrom(parameters, images.device, size, Math.max(height * width, size * size), (chunk) => {
-    const image = chunk.views.remainder(count);
+  checkBoxes(parameters);
+  const work = new Work(parameters, images.device, size, Math.max(height * width, size * size));
+  work.fill((views, boxes, out) => {
+    const image = views.remainder(count);
     const chosen = images.indexSelect(0, rows === undefined ? image : rows.indexSelect(0, image));
-    resizedCrop(chosen, chunk.table.slice(1, BOX.start, BOX.end), size, chunk.out);
+    resizedCrop(chosen, boxes, size, out);
   });
+  return work;
 }
 
-function viewsOfCrops(crops: Tensor, parameters: ViewParameters): Tensor {
-  const [available, , size, width] = crops.shape, count = parameters.flipped.length;
-  checkImages(crops, count, available);
+function viewsOfCrops(crops: Tensor, parameters: ViewParameters): Work {
+  const [available, , size, width] = crops.shape;
+  checkImages(crops, parameters.views, available);
   if (size !== width) {
     throw new RangeError(`Cannot make views: crops must be square, they are ${size} x ${width}`);
   }
-  return viewsFrom(parameters, crops.device, size, size * size, (chunk) => {
-    chunk.out.copy_(crops.indexSelect(0, chunk.views)).div_(255);
-  });
+  const work = new Work(parameters, crops.device, size, size * size);
+  work.fill((views, _boxes, out) => void out.copy_(crops.indexSelect(0, views)).div_(255));
+  return work;
 }
 
-/** Some rows of the plan: which views they are, their numbers, and where their pixels go. */
-interface Chunk {
-  readonly views: Tensor;
-  readonly table: Tensor;
-  readonly out: Tensor;
-}
+/** Views in the making. Its tensors belong to the scope in which it is made. */
+class Work {
+  readonly #parameters: ViewParameters;
+  readonly #plan: Plan;
+  /** Views that are worked on at once. */
+  readonly #most: number;
+  /** The pixels in the order of the plan's rows, (V, 3, S, S). */
+  readonly #sorted: Tensor;
+  /** The plan's table, (V, columns). */
+  readonly #numbers: Tensor;
+  readonly #manipulation: Tensor;
+  readonly #viewOfRow: Tensor;
+  readonly #rowOfView: Tensor;
+  /** The rows that change, of transforms that do not sort the views. */
+  readonly #changed: ReadonlyMap<Slot, Tensor>;
 
-function viewsFrom(
-  parameters: ViewParameters,
-  device: string,
-  size: number,
-  pixels: number,
-  cut: (chunk: Chunk) => void,
-): Tensor {
-  const limit = CHUNK_ELEMENTS[device === "cpu" ? "cpu" : "gpu"];
-  const most = Math.max(1, Math.floor(limit / (3 * pixels)));
-  return autocast(device, null, () =>
-    scope(() => {
-      const views = coloredViews(parameters, device, size, most, cut);
-      blurSome_(views, parameters.sigma, most);
-      solarizeSome_(views, parameters.solarized, most);
-      return views;
-    }));
-}
+  /** @param elements the larger one of the pixels of an image and of a view */
+  constructor(parameters: ViewParameters, device: string, size: number, elements: number) {
+    const plan = planViews(parameters), { views, images, columns } = parameters;
+    if (views > MOST_ROWS) {
+      throw new RangeError(`Cannot make views: at most ${MOST_ROWS} at once, got ${views}`);
+    }
+    const copying = parameters.slots.filter((slot) => !sortsViews(slot));
+    const changed = copying.map((slot) => changedRows(parameters, plan, slot));
+    const numbers = [plan.table, views === images ? [] : manipulations(parameters)];
+    const [sent, rows] = uploadTogether(numbers, [plan.viewOfRow, plan.rowOfView, ...changed], device);
+    this.#parameters = parameters;
+    this.#plan = plan;
+    this.#most = Math.max(1, Math.floor(CHUNK_ELEMENTS[device === "cpu" ? "cpu" : "gpu"] / (3 * elements)));
+    this.#sorted = empty([views, 3, size, size], { device });
+    this.#numbers = sent[0].reshape(views, columns);
+    this.#manipulation = sent[1].reshape(-1, 2, 3);
+    [this.#viewOfRow, this.#rowOfView] = rows;
+    this.#changed = new Map(copying.map((slot, i) => [slot, rows[2 + i]]));
+  }
 
-function coloredViews(
-  parameters: ViewParameters,
-  device: string,
-  size: number,
-  most: number,
-  cut: (chunk: Chunk) => void,
-): Tensor {
-  const { groups, viewOfRow, rowOfView, table } = planViews(parameters), count = viewOfRow.length;
-  const sorted = empty([count, 3, size, size], { device });
-  const views = upload(viewOfRow, device);
-  const numbers = upload(table, device, [count, COLUMNS]);
-  inChunks(0, count, most, (start, end) =>
-    cut({
-      views: views.slice(0, start, end),
-      table: numbers.slice(0, start, end),
-      out: sorted.slice(0, start, end),
-    }));
-  for (const group of groups) {
-    inChunks(group.start, group.end, most, (start, end) => {
-      changeColors_(sorted.slice(0, start, end), numbers.slice(0, start, end), group);
-      if (end > group.grayStart) grayscale_(sorted.slice(0, Math.max(start, group.grayStart), end));
+  /** Has the views cut out of their images. */
+  fill(cut: (views: Tensor, boxes: Tensor, out: Tensor) => void): void {
+    inChunks(0, this.#parameters.views, this.#most, (start, end) => {
+      const boxes = this.#numbers.slice(0, start, end).slice(1, 0, BOX_COLUMNS);
+      cut(this.#viewOfRow.slice(0, start, end), boxes, this.#sorted.slice(0, start, end));
     });
   }
-  // Without colour changes they never left their places.
-  if (rowOfView.every((row, view) => row === BigInt(view))) return sorted;
-  return sorted.indexSelect(0, upload(rowOfView, device));
+
+  /** Changes the pixels, and returns them in the order of the views. */
+  pixels(): Tensor {
+    for (const stage of this.#plan.stages) {
+      const changed = this.#changed.get(stage[0]);
+      if (changed === undefined) this.#changeRuns(stage, 0, this.#parameters.views);
+      else this.#changeSome(stage[0], changed);
+    }
+    return this.#inViewOrder(this.#sorted);
+  }
+
+  /** The efference copies, (N, 2, 3); none for views a alone. */
+  manipulation(): Tensor {
+    return this.#manipulation;
+  }
+
+  /** Which views the manipulation loss leaves out; null where it never does. */
+  excluded(): Tensor | null {
+    const groups = this.#parameters.excluding.map(({ column }) => this.#numbers.select(1, column));
+    if (groups.length === 0) return null;
+    return this.#inViewOrder(groups.reduce((sum, group) => sum.add(group)).gt(0));
+  }
+
+  /** Changes rows in place, run by run. What comes next is done while a chunk's pixels are at hand. */
+  #changeRuns([slot, ...later]: readonly Slot[], start: number, end: number): void {
+    if (slot === undefined) return;
+    for (const run of runsOf(this.#plan, slot, this.#parameters.columns, start, end)) {
+      inChunks(run.start, run.end, this.#most, (start, end) => {
+        if (run.group > 0) {
+          const views = this.#sorted.slice(0, start, end);
+          const result = slot.transform.apply(
+            views,
+            columnsOf(this.#numbers.slice(0, start, end), slot),
+            run.group,
+          );
+          if (result !== views) views.copy_(result);
+        }
+        this.#changeRuns(later, start, end);
+      });
+    }
+  }
+
+  /** Changes the views of some rows, copied together. */
+  #changeSome(slot: Slot, changed: Tensor): void {
+    inChunks(0, changed.shape[0], this.#most, (start, end) => {
+      const rows = changed.slice(0, start, end);
+      const numbers = columnsOf(this.#numbers.indexSelect(0, rows), slot);
+      this.#sorted.indexCopy_(0, rows, slot.transform.apply(this.#sorted.indexSelect(0, rows), numbers, 1));
+    });
+  }
+
+  #inViewOrder(rows: Tensor): Tensor {
+    // Without grouped changes no view has left its place.
+    if (this.#plan.rowOfView.every((row, view) => row === view)) return rows;
+    return rows.indexSelect(0, this.#rowOfView);
+  }
+}
+
+/** A transform's own columns of some rows. */
+function columnsOf(rows: Tensor, { column, transform }: Slot): Tensor {
+  return rows.slice(1, column + 1, column + 1 + transform.columns);
+}
+
+/** Sends lists of numbers and of whole numbers in one upload; the latter arrive as int64. */
+function uploadTogether(
+  numbers: readonly ArrayLike<number>[],
+  whole: readonly ArrayLike<number>[],
+  device: string,
+): [numbers: Tensor[], whole: Tensor[]] {
+  const lists = [...numbers, ...whole], ends: number[] = [];
+  for (const { length } of lists) ends.push((ends.at(-1) ?? 0) + length);
+  const starts = [0, ...ends], all = new Float32Array(ends.at(-1) ?? 0);
+  lists.forEach((list, i) => all.set(list, starts[i]));
+  const sent = upload(all, device), split = starts[numbers.length];
+  const integers = sent.slice(0, split).to({ dtype: "int64" });
+  const parts = lists.map((_, i) =>
+    i < numbers.length
+      ? sent.slice(0, starts[i], ends[i])
+      : integers.slice(0, starts[i] - split, ends[i] - split)
+  );
+  return [parts.slice(0, numbers.length), parts.slice(numbers.length)];
 }
 
 /** Calls `body` for the rows from `start` to `end`, at most so many at once, each time in a scope of its own. */
@@ -171,48 +244,6 @@ function inChunks(
   body: (start: number, end: number) => void,
 ): void {
   for (; start < end; start += most) scope(() => body(start, Math.min(start + most, end)));
-}
-
-function changeColors_(views: Tensor, table: Tensor, { hueAt }: Group): void {
-  if (hueAt === null) return;
-  for (let blend = 0; blend <= BLENDS.count; blend++) {
-    if (blend === hueAt) shiftHue_(views, table.select(1, TURN));
-    const start = BLENDS.start + blend * BLENDS.width;
-    if (blend < BLENDS.count) blend_(views, table.slice(1, start, start + BLENDS.width));
-  }
-}
-
-function blurSome_(views: Tensor, sigma: Float32Array<ArrayBuffer> | null, most: number): void {
-  if (sigma === null) return;
-  const taps = blurKernelSize(views.shape[2]);
-  changeSome_(views, sigma, most, (chosen, strength) => gaussianBlur(chosen, strength, taps));
-}
-
-function solarizeSome_(views: Tensor, mask: Uint8Array<ArrayBuffer> | null, most: number): void {
-  if (mask !== null) changeSome_(views, Float32Array.from(mask), most, solarize);
-}
-
-/** Replaces the views whose strength is above 0 by what `change` makes of them. */
-function changeSome_(
-  views: Tensor,
-  strength: Float32Array<ArrayBuffer>,
-  most: number,
-  change: (chosen: Tensor, strength: Tensor) => Tensor,
-): void {
-  const { device } = views;
-  const chosen = BigInt64Array.from(strength.keys().filter((i) => strength[i] > 0).map(BigInt));
-  inChunks(0, chosen.length, most, (start, end) => {
-    const part = chosen.slice(start, end);
-    const rows = upload(part, device);
-    const strengths = upload(Float32Array.from(part, (i) => strength[Number(i)]), device);
-    views.indexCopy_(0, rows, change(views.indexSelect(0, rows), strengths));
-  });
-}
-
-function manipulationOf({ crops, flipped, sizes }: ViewParameters, device: string): Tensor {
-  const matrices = viewMatrices(crops, flipped, sizes), half = matrices.length / 2;
-  const manipulation = relativeManipulation(matrices.subarray(0, half), matrices.subarray(half));
-  return upload(manipulation, device, [sizes.length / 2, 2, 3]);
 }
 
 function checkImages(images: Tensor, wanted: number, found: number): void {
@@ -235,15 +266,16 @@ function checkSizes(sizes: Int32Array, height: number, width: number): void {
   }
 }
 
-function checkCrops({ crops, sizes }: ViewParameters): void {
-  for (let i = 0; i < crops.length; i += 4) {
-    const [top, left, height, width] = crops.subarray(i, i + 4), size = (i / 2) % sizes.length;
+function checkBoxes(parameters: ViewParameters): void {
+  const { sizes, views } = parameters;
+  for (let view = 0; view < views; view++) {
+    const { top, left, height, width } = parameters.box(view), size = (2 * view) % sizes.length;
     if (
       top >= 0 && left >= 0 && height > 0 && width > 0 &&
       top + height <= sizes[size] && left + width <= sizes[size + 1]
     ) continue;
     throw new RangeError(
-      `Cannot crop view ${i / 4}: ${height} x ${width} from (${top}, ${left}) is not inside an image of ` +
+      `Cannot crop view ${view}: ${height} x ${width} from (${top}, ${left}) is not inside an image of ` +
         `${sizes[size]} x ${sizes[size + 1]}`,
     );
   }

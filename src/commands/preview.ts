@@ -4,6 +4,7 @@
  * @module
  */
 
+import { viewRecipes } from "../augment/recipe.ts";
 import { temporaryPath, writeAtomically, writeFully } from "../files/atomic.ts";
 import type { PreviewSettings } from "../config/settings.ts";
 import type { PreviewFacts } from "../preview/facts.ts";
@@ -27,14 +28,7 @@ export async function preview(
   using model = ckpt_path === "" ? null : loadPredictor(ckpt_path, settings.maxpool1);
   const bins = model?.manipulationHead?.bins ?? settings.n_bins;
   const pairs = await makePairs(await sampleImages(settings, note), {
-    views: {
-      size,
-      jitterStrength: settings.jitter_strength,
-      pColorJitter: settings.p_color_jitter,
-      pGrayscale: settings.p_grayscale,
-      useGaussianBlur: settings.use_gaussian_blur,
-      useSolarization: settings.use_solarization,
-    },
+    views: viewRecipes(settings),
     seed,
     bins,
     model,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { viewRecipes } from "../augment/recipe.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { say } from "../config/terminal.ts";
 import type { BatchPlace, BatchSource, BatchSourceOptions, Prepared } from "../data/batches.ts";
@@ -216,14 +217,7 @@ async function yieldToSignals(): Promise<void> {
 
 function sourceOptions(settings: TrainSettings, { device, peers, notes }: Site): BatchSourceOptions {
   return {
-    views: {
-      size: settings.image_size,
-      jitterStrength: settings.jitter_strength,
-      pColorJitter: settings.p_color_jitter,
-      pGrayscale: settings.p_grayscale,
-      useGaussianBlur: settings.use_gaussian_blur,
-      useSolarization: settings.use_solarization,
-    },
+    views: viewRecipes(settings),
     batchSize: settings.batch_size,
     seed: settings.seed,
     device,

@@ -21,6 +21,7 @@ import {
   limit,
   nameOrModule,
   number,
+  perView,
   present,
   text,
   toggle,
@@ -91,10 +92,12 @@ export const method = {
 
 /** A default, and those of the methods that have another one, in words. */
 function byMethod(name: keyof MethodDefaults, otherwise: string): string {
-  const values = new Map<number, string[]>();
+  const values = new Map<string, string[]>();
   for (const [method, { defaults }] of Object.entries<{ defaults: MethodDefaults }>(METHODS)) {
     const value = defaults[name];
-    if (value !== undefined) values.set(value, [...values.get(value) ?? [], method]);
+    if (value === undefined) continue;
+    const words = formatValue(value);
+    values.set(words, [...values.get(words) ?? [], method]);
   }
   const others = Array.from(values, ([value, methods]) => `${value} for ${methods.join(" and ")}`);
   return [...others, otherwise].join("; ");
@@ -138,15 +141,25 @@ export const views = {
   jitter_strength: dependent(
     number({ min: 0, max: 2.5 }),
     "0.5 for shapes and CIFAR, else 1",
-    "Strength of the colour changes",
+    "Strength of color jitter",
   ),
-  p_color_jitter: flag(number({ max: 1 }), 0.8, "Probability of the colour changes; negative: off"),
-  p_grayscale: flag(number({ max: 1 }), 0.2, "Probability of greyscale; negative: off"),
-  use_gaussian_blur: flag(toggle(), false, "Blur views, with probability 0.5"),
-  use_solarization: flag(
+  p_color_jitter: flag(number({ max: 1 }), 0.8, "Probability of color jitter; negative: off"),
+  p_grayscale: flag(number({ max: 1 }), 0.2, "Probability of grayscale; negative: off"),
+  use_gaussian_blur: dependent(toggle(), "by gaussian_blur_prob", "Blur views, with probability 0.5"),
+  use_solarization: dependent(
     toggle(),
-    false,
-    "Solarise views, with probability 0.2; the manipulation loss leaves them out",
+    "by solarization_prob",
+    "Solarize views, with probability 0.2; the manipulation loss leaves them out",
+  ),
+  gaussian_blur_prob: dependent(
+    perView(number({ max: 1 })),
+    byMethod("gaussian_blur_prob", "0, or 0.5 with use_gaussian_blur"),
+    "Probability of blur; two numbers, such as 1,0.1, are for view a and view b",
+  ),
+  solarization_prob: dependent(
+    perView(number({ max: 1 })),
+    byMethod("solarization_prob", "0, or 0.2 with use_solarization"),
+    "Probability of solarization; two numbers, such as 0,0.2, are for view a and view b",
   ),
 };
 

@@ -9,8 +9,15 @@ import { resolve } from "node:path";
 import type { z } from "zod";
 import { UsageError } from "../base/errors.ts";
 import { LAYOUTS } from "../nn/architectures.ts";
-import { infoOf } from "../flag.ts";
-import { defaultsOf, isMethodName, METHOD_FLAGS, type MethodName, METHODS } from "../methods/registry.ts";
+import { formatValue, infoOf } from "../flag.ts";
+import {
+  defaultsOf,
+  isMethodName,
+  METHOD_FLAGS,
+  type MethodDefaults,
+  type MethodName,
+  METHODS,
+} from "../methods/registry.ts";
 import {
   type CommandName,
   evalSchema,
@@ -263,10 +270,47 @@ function fillIn(flags: ParsedFlags) {
     feat_dim: flags.feat_dim ?? defaults.feat_dim ?? 128,
     discrimination_lambda: flags.discrimination_lambda ?? defaults.discrimination_lambda ?? 2,
     predictor_hidden: flags.predictor_hidden ?? hidden_mlp,
+    ...fillInViews(flags, defaults),
     gpus: flags.gpus ?? "auto",
     precision,
     fp32: precision === "fp32",
   } as const;
+}
+
+/** The probabilities of the changes that the reference has a switch for. */
+const REFERENCE_PROBABILITIES = { gaussian_blur_prob: 0.5, solarization_prob: 0.2 };
+
+/** The changes of views. A switch and a probability are two ways to ask for the same. */
+function fillInViews(flags: ParsedFlags, defaults: MethodDefaults) {
+  const probability = (
+    name: keyof typeof REFERENCE_PROBABILITIES,
+    use: "use_gaussian_blur" | "use_solarization",
+  ) => {
+    const isOn = flags[use], given = flags[name];
+    if (given === undefined) {
+      return isOn === undefined ? defaults[name] ?? 0 : isOn ? REFERENCE_PROBABILITIES[name] : 0;
+    }
+    if (isOn !== undefined && isOn !== isAbove0(given)) {
+      throw new UsageError(
+        `Cannot combine --${use} ${formatValue(isOn)} with --${name} ${
+          formatValue(given)
+        }: leave one of them out`,
+      );
+    }
+    return given;
+  };
+  const gaussian_blur_prob = probability("gaussian_blur_prob", "use_gaussian_blur");
+  const solarization_prob = probability("solarization_prob", "use_solarization");
+  return {
+    gaussian_blur_prob,
+    solarization_prob,
+    use_gaussian_blur: isAbove0(gaussian_blur_prob),
+    use_solarization: isAbove0(solarization_prob),
+  };
+}
+
+function isAbove0(probability: TrainSettings["gaussian_blur_prob"]): boolean {
+  return [probability].flat().some((number) => number > 0);
 }
 
 function refuseContradictions({ dataset, image_size, download, fp32, precision }: ParsedFlags): void {

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type DrawKey, drawViews, equalSizes, type ViewSettings } from "../augment/parameters.ts";
+import { type DrawKey, drawViews, equalSizes } from "../augment/parameters.ts";
+import type { ViewRecipes } from "../augment/transform.ts";
 import { makeFirstViews, makeViews } from "../augment/views.ts";
 import type { Batch, LabeledViews, Pairs } from "./batch.ts";
 import { borrowTypedArray, fromTypedArray, send, upload } from "../torch/create.ts";
@@ -51,7 +52,7 @@ export interface BatchSource extends AsyncDisposable {
 /** What a source needs to know besides its images. */
 export interface BatchSourceOptions {
   /** How views are made. */
-  readonly views: ViewSettings;
+  readonly views: ViewRecipes;
   /** Images in a batch, on this process. */
   readonly batchSize: number;
   /** What everything is drawn from. */
@@ -182,10 +183,10 @@ class DeviceImages implements Disposable {
   }
 
   /** Draws what is done to the images whose numbers are picked, modulo how many there are. */
-  prepare(picked: Uint32Array, settings: ViewSettings, key: DrawKey) {
+  prepare(picked: Uint32Array, recipes: ViewRecipes, key: DrawKey) {
     const images = this.#images, labels = this.#labels, [count, , height, width] = images.shape;
     const numbers = Int32Array.from(picked, (number) => number % count);
-    const parameters = drawViews(settings, equalSizes(numbers.length, height, width), key);
+    const parameters = drawViews(recipes, equalSizes(numbers.length, height, width), key);
     const index = () => upload(numbers, this.#device);
     // All images and which of them the batch has, or the images of the batch alone.
     const chosen = (rows: Tensor): [images: Tensor, rows?: Tensor] =>
@@ -193,12 +194,12 @@ class DeviceImages implements Disposable {
     return {
       pairs: (): Pairs => {
         const rows = index(), [from, which] = chosen(rows);
-        const made = makeViews(from, parameters, settings.size, which);
+        const made = makeViews(from, parameters, recipes.size, which);
         return { ...made, labels: labels && labels.indexSelect(0, rows) };
       },
       firstViews: (): LabeledViews => {
         const rows = index(), [from, which] = chosen(rows);
-        const views = makeFirstViews(from, parameters, settings.size, which);
+        const views = makeFirstViews(from, parameters, recipes.size, which);
         return { views, labels: labels!.indexSelect(0, rows) };
       },
     };

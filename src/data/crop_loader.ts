@@ -80,7 +80,9 @@ export class CropLoader {
    * @throws {Error} with the list of files that cannot be decoded, if there are too many
    */
   async load({ picked, epoch, cutting, redraw }: CropRequest): Promise<Crops> {
-    const count = picked.length, views = cutting.kind === "views" ? cutting.views : 1, size = this.#size;
+    const count = picked.length,
+      views = cutting.kind === "views" ? cutting.geometry.length : 1,
+      size = this.#size;
     const files = picked.slice(), sizes = new SharedArrayBuffer(8 * count);
     const pixels = this.#memory(views * count * 3 * size * size);
     for (let places = [...files.keys()]; places.length > 0;) {

@@ -5,6 +5,7 @@
  */
 
 import type { Crop } from "../augment/crop.ts";
+import type { GeometricTransform } from "../augment/geometry.ts";
 import { drawGeometry, type DrawKey } from "../augment/parameters.ts";
 import { borrowTypedArray, returnBorrowed } from "../torch/create.ts";
 import { call } from "../torch/operator.ts";
@@ -25,9 +26,12 @@ export interface Cut extends Crop {
   readonly flipped: boolean;
 }
 
+/** The geometric transforms of view a, and of view b if there is one. */
+export type ViewGeometry = readonly (readonly GeometricTransform[])[];
+
 /** What is cut out of images: the views of a training step, or the middle of them as they are tested on. */
 export type Cutting =
-  | { readonly kind: "views"; readonly key: DrawKey; readonly views: 1 | 2 }
+  | { readonly kind: "views"; readonly key: DrawKey; readonly geometry: ViewGeometry }
   | { readonly kind: "middle" };
 
 /** Pixels that an image may have when it is decoded, as in Pillow: a quarter of a gigabyte. */
@@ -40,9 +44,8 @@ const LONGEST = 8;
 /** What is cut out of the image at a place in the batch. */
 export function cutsOf(cutting: Cutting, place: number, height: number, width: number, size: number): Cut[] {
   if (cutting.kind === "middle") return [middleCut(height, width, size)];
-  const views = cutting.views === 2 ? [0, 1] as const : [0] as const;
-  return views.map((view) => ({
-    ...drawGeometry(cutting.key, place, view, height, width),
+  return cutting.geometry.map((geometry, view) => ({
+    ...drawGeometry(geometry, cutting.key, place, view, height, width),
     scaled: [size, size],
     exact: false,
   }));

@@ -23,7 +23,7 @@ const turbo = openTurboJpeg();
 async function decodeSome(job: DecodeJob): Promise<DecodeReply> {
   const { id, paths, places, cutting, size, memory } = job, taken = new Int32Array(job.taken);
   const sizes = new Int32Array(job.sizes), count = sizes.length / 2, length = 3 * size * size;
-  const views = cutting.kind === "views" ? cutting.views : 1;
+  const views = cutting.kind === "views" ? cutting.geometry.length : 1;
   const station = new Station(job.station), failures: DecodeFailure[] = [];
   let gray16: number | null = null;
   for (let file; (file = Atomics.add(taken, 0, 1)) < paths.length;) {

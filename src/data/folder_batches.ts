@@ -4,6 +4,7 @@
  * @module
  */
 
+import { partsOf } from "../augment/geometry.ts";
 import { type DrawKey, drawViews } from "../augment/parameters.ts";
 import { makeFirstViewsOfCrops, makeViewsOfCrops } from "../augment/views.ts";
 import { Random } from "../base/random.ts";
@@ -101,13 +102,17 @@ class Part {
 
   /** Loads the crops of a batch. */
   async prepare(orderEpoch: number, epoch: number, step: number, batchSize: number): Promise<Prepared> {
-    const { seed, rank, processes, linear } = this.#options;
+    const { seed, rank, processes, linear, views: { a, b } } = this.#options;
     const key = { seed, epoch, step, first: rank * batchSize };
     const start = (step * processes + rank) * batchSize;
     const crops = await this.#loader.load({
       picked: this.#orders.slice(orderEpoch, start, batchSize),
       epoch,
-      cutting: { kind: "views", key, views: linear ? 1 : 2 },
+      cutting: {
+        kind: "views",
+        key,
+        geometry: (linear ? [a] : [a, b]).map((recipe) => partsOf(recipe).geometry),
+      },
       redraw: redrawer(
         this.#files.paths.length,
         (place) => new Random(seed, REDRAW_STREAM, epoch, start + place),
@@ -117,13 +122,13 @@ class Part {
   }
 
   #toBatch(crops: Crops, key: DrawKey): Batch {
-    const { views: settings, linear, device } = this.#options, { size } = settings;
+    const { views: recipes, linear, device } = this.#options, { size } = recipes;
     const count = crops.pixels.length / (3 * size * size);
     const shape = [count, 3, size, size];
     const pixels = device === "cpu"
       ? borrowTypedArray(crops.pixels, shape)
       : upload(crops.pixels, device, shape);
-    const parameters = drawViews(settings, crops.sizes, key), labels = this.#labelsOf(crops.picked);
+    const parameters = drawViews(recipes, crops.sizes, key), labels = this.#labelsOf(crops.picked);
     const batch = linear
       ? { labeled: { views: makeFirstViewsOfCrops(pixels, parameters), labels: labels! } }
       : { pairs: { ...makeViewsOfCrops(pixels, parameters), labels } };

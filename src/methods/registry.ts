@@ -25,6 +25,10 @@ export interface MethodDefaults {
   readonly feat_dim?: number;
   /** Weight of the method's own loss. */
   readonly discrimination_lambda?: number;
+  /** Probability of Gaussian blur, of both views or of view a and view b. */
+  readonly gaussian_blur_prob?: number | readonly [a: number, b: number];
+  /** Probability of solarization, of both views or of view a and view b. */
+  readonly solarization_prob?: number | readonly [a: number, b: number];
 }
 
 /** What the program knows of a method before it is loaded. */
@@ -80,7 +84,8 @@ export const METHODS = {
     title: "BYOL",
     batches: "pairs",
     flags: TARGET_FLAGS,
-    defaults: TARGET_DEFAULTS,
+    // The paper's appendix B: view a is always blurred, view b rarely and sometimes solarized.
+    defaults: { ...TARGET_DEFAULTS, gaussian_blur_prob: [1, 0.1], solarization_prob: [0, 0.2] },
     load: async () => {
       const { Byol } = await import("./byol.ts");
       return (settings, context) => new Byol(settings, context);

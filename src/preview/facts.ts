@@ -48,8 +48,8 @@ export interface ViewFacts {
   readonly flipped: boolean;
   /** What else was done to it, in this order, in words. */
   readonly changes: readonly string[];
-  /** Whether it was solarised, so that its pair does not count in the manipulation loss. */
-  readonly solarized: boolean;
+  /** Whether its pair does not count in the manipulation loss, because of solarization for instance. */
+  readonly isExcluded: boolean;
 }
 
 /** One entry of the matrix. */

@@ -86,8 +86,8 @@ function score({ pairs, checkpoint }: PreviewFacts): string {
 
 function pairCard(pair: PairFacts, { checkpoint, bins }: PreviewFacts): string {
   const [a, b] = pair.views;
-  const uncounted = a.solarized || b.solarized
-    ? `<p class="label">A view is solarised, so this pair does not count in the manipulation loss.</p>`
+  const excluded = a.isExcluded || b.isExcluded
+    ? `<p class="label">The manipulation loss leaves this pair out.</p>`
     : "";
   return `<article class="card pair">
 <h2>${escape(pair.name)}</h2>
@@ -106,7 +106,7 @@ ${viewFigure(b, "b")}
 <div class="matrix">
 ${pair.entries.map((entry, i) => entryCell(entry, i, bins)).join("\n")}
 </div>
-${uncounted}
+${excluded}
 </section>
 </article>`;
 }
@@ -124,7 +124,7 @@ function wholeImage({ picture, width, height, views }: PairFacts): string {
 function viewFigure({ picture, crop, flipped, changes }: ViewFacts, name: "a" | "b"): string {
   const steps = [
     flipped ? "mirrored" : "not mirrored",
-    ...(changes.length > 0 ? changes : ["colours as they are"]),
+    ...(changes.length > 0 ? changes : ["colors unchanged"]),
   ];
   return `<figure class="of-${name}">
 <img class="pixels" alt="View ${name}" src="${picture}">

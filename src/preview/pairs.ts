@@ -4,7 +4,8 @@
  * @module
  */
 
-import { COLOR_STEPS, drawViews, type ViewParameters, type ViewSettings } from "../augment/parameters.ts";
+import { drawViews, type ViewParameters } from "../augment/parameters.ts";
+import type { ViewRecipes } from "../augment/transform.ts";
 import { makeViews } from "../augment/views.ts";
 import type { StoredModel } from "../training/stored_model.ts";
 import { manipulationBins } from "../methods/manipulation_head.ts";
@@ -20,7 +21,7 @@ import type { Sample } from "./samples.ts";
 /** How pairs are made. */
 export interface PairOptions {
   /** How views are made. */
-  readonly views: ViewSettings;
+  readonly views: ViewRecipes;
   /** What everything is drawn from, as for the first step of a run. */
   readonly seed: number;
   /** Bins for each entry of the matrix. */
@@ -59,7 +60,7 @@ function computePairs(
     scope(() => {
       // Images of different sizes cannot be one batch.
       const made = samples.map(({ pixels, height, width }, i) =>
-        makeViews(fromTypedArray(pixels, [1, 3, height, width]), pairOf(parameters, i), size)
+        makeViews(fromTypedArray(pixels, [1, 3, height, width]), parameters.ofImage(i), size)
       );
       const [first, second] = [0, 1].map((view) =>
         cat(made.map(({ views }) => views.slice(0, view, view + 1)))
@@ -90,47 +91,14 @@ function predict(model: PairOptions["model"], first: Tensor, second: Tensor): nu
   return Array.from({ length: flat.length / bins }, (_, i) => flat.slice(i * bins, (i + 1) * bins));
 }
 
-/** What is done to the two views of one image. */
-function pairOf(parameters: ViewParameters, image: number): ViewParameters {
-  const images = parameters.sizes.length / 2;
-  const both = <T extends Int32Array<ArrayBuffer> | Uint8Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
-    values: T,
-    width: number,
-  ): T => {
-    const pair = values.slice(0, 2 * width);
-    for (const [place, view] of [image, images + image].entries()) {
-      pair.set(values.subarray(view * width, (view + 1) * width), place * width);
-    }
-    return pair as T;
-  };
-  return {
-    sizes: parameters.sizes.slice(2 * image, 2 * image + 2),
-    crops: both(parameters.crops, 4),
-    flipped: both(parameters.flipped, 1),
-    jittered: both(parameters.jittered, 1),
-    order: both(parameters.order, 4),
-    factors: both(parameters.factors, 4),
-    gray: both(parameters.gray, 1),
-    sigma: parameters.sigma && both(parameters.sigma, 1),
-    solarized: parameters.solarized && both(parameters.solarized, 1),
-  };
-}
-
 /** How a view was made, in words. */
 function describeView(parameters: ViewParameters, view: number): Omit<ViewFacts, "picture"> {
-  const [top, left, height, width] = parameters.crops.subarray(4 * view, 4 * view + 4);
-  const factors = parameters.factors.subarray(4 * view, 4 * view + 4), changes: string[] = [];
-  for (const number of parameters.jittered[view] ? parameters.order.subarray(4 * view, 4 * view + 4) : []) {
-    const step = COLOR_STEPS[number], factor = factors[number];
-    changes.push(
-      step === "hue"
-        ? `hue ${factor < 0 ? "−" : "+"}${Math.abs(360 * factor).toFixed(0)}°`
-        : `${step} × ${factor.toFixed(2)}`,
-    );
-  }
-  const sigma = parameters.sigma?.[view] ?? 0, solarized = parameters.solarized?.[view] === 1;
-  if (parameters.gray[view]) changes.push("greyscale");
-  if (sigma > 0) changes.push(`blur σ ${sigma.toFixed(2)}`);
-  if (solarized) changes.push("solarised");
-  return { crop: { top, left, height, width }, flipped: parameters.flipped[view] === 1, changes, solarized };
+  const { flipped, ...crop } = parameters.box(view);
+  const made = parameters.slots.filter((slot) => parameters.group(slot, view) > 0);
+  const recipe = view < parameters.images ? 0 : 1;
+  const changes = made.flatMap((slot) => {
+    const { name, describe } = slot.recipes[recipe]!;
+    return describe?.(parameters.numbers(slot, view)) ?? [name];
+  });
+  return { crop, flipped, changes, isExcluded: made.some(({ transform }) => transform.excludesPair) };
 }

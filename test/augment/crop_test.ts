@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { drawCrop, resizedCrop } from "../../src/augment/crop.ts";
+import { type Crop, drawCrop, randomResizedCrop, resizedCrop } from "../../src/augment/crop.ts";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { Random } from "../../src/base/random.ts";
 import { cat } from "../../src/torch/functional.ts";
@@ -88,13 +88,18 @@ Deno.test("crop: results can go to given memory and none is left behind", () => 
   });
 });
 
+/** Draws a crop of an image by torchvision's numbers. */
+function draw(random: Random, height: number, width: number): Crop {
+  return drawCrop(randomResizedCrop(), random, { top: 0, left: 0, height, width });
+}
+
 Deno.test("crop: every crop lies inside its image, and the same key draws the same", () => {
   const side = fc.integer({ min: 1, max: 20000 });
   fc.assert(fc.property(side, side, fc.nat(), (height, width, seed) => {
-    const crop = drawCrop(new Random(seed), height, width);
+    const crop = draw(new Random(seed), height, width);
     assert(crop.top >= 0 && crop.left >= 0 && crop.height >= 1 && crop.width >= 1);
     assert(crop.top + crop.height <= height && crop.left + crop.width <= width);
-    assert.deepEqual(drawCrop(new Random(seed), height, width), crop);
+    assert.deepEqual(draw(new Random(seed), height, width), crop);
   }));
 });
 
@@ -102,7 +107,7 @@ Deno.test("crop: areas and ratios are distributed as torchvision draws them", ()
   const random = new Random(1), count = 4000, side = 400;
   let area = 0, logRatio = 0, top = 0, rejected = 0;
   for (let i = 0; i < count; i++) {
-    const crop = drawCrop(random, side, side);
+    const crop = draw(random, side, side);
     area += crop.height * crop.width / side ** 2 / count;
     logRatio += Math.log(crop.width / crop.height) / count;
     if (crop.height < side) top += crop.top / (side - crop.height) / count;
@@ -117,6 +122,6 @@ Deno.test("crop: areas and ratios are distributed as torchvision draws them", ()
 });
 
 Deno.test("crop: images too long for any crop get the middle at the nearest ratio", () => {
-  assert.deepEqual(drawCrop(new Random(0), 30, 3000), { top: 0, left: 1480, height: 30, width: 40 });
-  assert.deepEqual(drawCrop(new Random(0), 3000, 30), { top: 1480, left: 0, height: 40, width: 30 });
+  assert.deepEqual(draw(new Random(0), 30, 3000), { top: 0, left: 1480, height: 30, width: 40 });
+  assert.deepEqual(draw(new Random(0), 3000, 30), { top: 1480, left: 0, height: 40, width: 30 });
 });

@@ -15,8 +15,8 @@ Deno.test("golden: matrices and manipulations are the reference's", () => {
     const rows = golden.get("params")!, count = rows.shape[0];
     const columns = (start: number, end: number) => rows.slice(1, start, end).toNumbers();
     const sizes = columns(0, 2);
-    const a = viewMatrices(columns(2, 6), columns(6, 7), sizes);
-    const b = viewMatrices(columns(7, 11), columns(11, 12), sizes);
+    const a = viewMatrices(columns(2, 7), sizes);
+    const b = viewMatrices(columns(7, 12), sizes);
     const results = {
       theta_a: a,
       theta_b: b,
@@ -34,7 +34,7 @@ Deno.test("golden: matrices and manipulations are the reference's", () => {
 });
 
 Deno.test("efference: views are assigned to images in turn", () => {
-  const matrices = viewMatrices([0, 0, 10, 20, 0, 0, 10, 20, 5, 2, 10, 20], [0, 0, 1], [10, 20, 20, 40]);
+  const matrices = viewMatrices([0, 0, 10, 20, 0, 0, 0, 10, 20, 0, 5, 2, 10, 20, 1], [10, 20, 20, 40]);
   assert.deepEqual(
     [...matrices],
     [1, 0, 0, 0, 1, 0, 0.5, 0, -0.5, 0, 0.5, 0.5, -1, 0, 0.2, 0, 1, -1].map(Math.fround),
@@ -55,10 +55,13 @@ Deno.test("efference: off-diagonal entries are exactly zero, and a view without 
     fc.integer({ min: 1, max: 40 }),
   );
   fc.assert(fc.property(box, box, fc.boolean(), (a, b, flip) => {
-    const [thetaA, thetaB] = [viewMatrices(a, [0], [80, 80]), viewMatrices(b, [flip ? 1 : 0], [80, 80])];
+    const [thetaA, thetaB] = [
+      viewMatrices([...a, 0], [80, 80]),
+      viewMatrices([...b, flip ? 1 : 0], [80, 80]),
+    ];
     const manipulation = relativeManipulation(thetaA, thetaB);
     assert(Math.abs(manipulation[1]) === 0 && Math.abs(manipulation[3]) === 0);
-    const whole = viewMatrices([0, 0, 80, 80], [0], [80, 80]);
+    const whole = viewMatrices([0, 0, 80, 80, 0], [80, 80]);
     assert.deepEqual(relativeManipulation(whole, thetaB).map(Math.abs), thetaB.map(Math.abs));
   }));
 });

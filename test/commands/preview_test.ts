@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import sharp from "sharp";
+import { viewRecipes } from "../../src/augment/recipe.ts";
 import { parseLightning } from "../../src/checkpoint/lightning.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
@@ -45,14 +46,7 @@ Deno.test("preview: shows the very views, matrices and bins of a run's first ste
 
   const settings = resolvePreview(flags), dataset = await loadCifar("cifar10", folder.path, "train");
   await using source = new MemoryBatches({ pairs: dataset, labelled: null, count: dataset.count }, {
-    views: {
-      size: 32,
-      jitterStrength: settings.jitter_strength,
-      pColorJitter: settings.p_color_jitter,
-      pGrayscale: settings.p_grayscale,
-      useGaussianBlur: true,
-      useSolarization: true,
-    },
+    views: viewRecipes(settings),
     batchSize: 4,
     seed: 5,
     device: "cpu",
@@ -126,14 +120,7 @@ Deno.test("preview: of STL-10 the very views of a run's first step, of images wi
   const { pairs } = await preview(settings);
   const dataset = await loadStl10(folder.path, "unlabeled");
   await using source = new MemoryBatches({ pairs: dataset, labelled: null, count: dataset.count }, {
-    views: {
-      size: 96,
-      jitterStrength: settings.jitter_strength,
-      pColorJitter: settings.p_color_jitter,
-      pGrayscale: settings.p_grayscale,
-      useGaussianBlur: settings.use_gaussian_blur,
-      useSolarization: settings.use_solarization,
-    },
+    views: viewRecipes(settings),
     ...{ batchSize: 4, seed: settings.seed, device: "cpu", rank: 0, processes: 1 },
   });
   const prepared = await source.prepare({ epoch: 0, step: 0 });

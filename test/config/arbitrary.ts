@@ -14,6 +14,14 @@ function number(min: number, max: number) {
   return fc.double({ min, max, noNaN: true }).map((value) => value + 0);
 }
 
+function perView(one: fc.Arbitrary<number>) {
+  return fc.oneof(one, fc.tuple(one, one));
+}
+
+function isOn(probability: number | readonly number[]): boolean {
+  return Math.max(...[probability].flat()) > 0;
+}
+
 const whole = (min: number) => fc.integer({ min, max: Number.MAX_SAFE_INTEGER });
 const text = fc.string({ unit: "grapheme" });
 const path = fc.string({ unit: "grapheme", minLength: 1 });
@@ -44,8 +52,8 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     jitter_strength: number(0, 2.5),
     p_color_jitter: number(-1, 1),
     p_grayscale: number(-1, 1),
-    use_gaussian_blur: fc.boolean(),
-    use_solarization: fc.boolean(),
+    gaussian_blur_prob: perView(number(-1, 1)),
+    solarization_prob: perView(number(-1, 1)),
     discrimination_lambda: number(Number.MIN_VALUE, 1e300),
     manip_lambda: number(0, 1e300),
     supervised_lambda: number(-1e300, 1e300),
@@ -80,6 +88,8 @@ export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
     cuda_graph: fc.boolean(),
   }).map((settings) => ({
     ...settings,
+    use_gaussian_blur: isOn(settings.gaussian_blur_prob),
+    use_solarization: isOn(settings.solarization_prob),
     download: settings.download && ["cifar10", "cifar100", "stl10"].includes(settings.dataset),
     image_size: settings.dataset in OWN_SIZES
       ? OWN_SIZES[settings.dataset as keyof typeof OWN_SIZES]

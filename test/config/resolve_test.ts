@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parseCommandLine } from "../../src/config/command_line.ts";
 import { toArguments } from "../../src/config/flags.ts";
-import { DEMONSTRATION, notesOn, resolveEval, resolveTrain } from "../../src/config/resolve.ts";
+import {
+  DEMONSTRATION,
+  type GivenFlags,
+  notesOn,
+  resolveEval,
+  resolveTrain,
+} from "../../src/config/resolve.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { arbitraryTrainSettings } from "./arbitrary.ts";
@@ -34,6 +40,8 @@ const CIFAR10: TrainSettings = {
   p_grayscale: 0.2,
   use_gaussian_blur: false,
   use_solarization: false,
+  gaussian_blur_prob: 0,
+  solarization_prob: 0,
   discrimination_lambda: 2,
   manip_lambda: 0,
   supervised_lambda: 1,
@@ -127,6 +135,8 @@ Deno.test("settings: the reference's STL-10 commands", () => {
       results_path: "R",
       use_solarization: true,
       use_gaussian_blur: true,
+      solarization_prob: 0.2,
+      gaussian_blur_prob: 0.5,
       batch_size: 512,
       gpus: 2,
     },
@@ -169,6 +179,8 @@ Deno.test("settings: the reference's ImageNet command", () => {
       results_path: "R",
       use_solarization: true,
       use_gaussian_blur: true,
+      solarization_prob: 0.2,
+      gaussian_blur_prob: 0.5,
       batch_size: 210,
       gpus: 8,
       max_epochs: 100,
@@ -254,6 +266,25 @@ Deno.test("settings: a property, they can be written as a command line", () => {
   }));
 });
 
+Deno.test("settings: the reference's switches and a probability for each view go together", () => {
+  const shown = (given: GivenFlags) => {
+    const { use_gaussian_blur, gaussian_blur_prob, use_solarization, solarization_prob } = resolveTrain(
+      given,
+    );
+    return [use_gaussian_blur, gaussian_blur_prob, use_solarization, solarization_prob];
+  };
+  assert.deepEqual(shown({}), [false, 0, false, 0]);
+  assert.deepEqual(shown({ use_gaussian_blur: 1, use_solarization: "1" }), [true, 0.5, true, 0.2]);
+  assert.deepEqual(shown({ use_gaussian_blur: 0, use_solarization: 1 }), [false, 0, true, 0.2]);
+  const byol = { gaussian_blur_prob: "1,0.1", solarization_prob: "0, .2" };
+  assert.deepEqual(shown(byol), [true, [1, 0.1], true, [0, 0.2]]);
+  assert.deepEqual(shown({ ...byol, use_gaussian_blur: 1 }), [true, [1, 0.1], true, [0, 0.2]]);
+  assert.deepEqual(shown({ gaussian_blur_prob: -1 }), [false, -1, false, 0]);
+  assert.deepEqual(shown({ method: "byol" }), [true, [1, 0.1], true, [0, 0.2]]);
+  const given = { method: "byol", use_gaussian_blur: 0, solarization_prob: 0.3 };
+  assert.deepEqual(shown(given), [false, 0, true, 0.3]);
+});
+
 const REFUSED: readonly (readonly [Record<string, unknown>, RegExp])[] = [
   [{ batch_size: "abc" }, /^Cannot use --batch_size abc: it takes a whole number of at least 2$/],
   [{ batch_size: 1 }, /--batch_size 1: /],
@@ -270,6 +301,17 @@ const REFUSED: readonly (readonly [Record<string, unknown>, RegExp])[] = [
   [{ stop_gradient: "3" }, /--stop_gradient 3: it takes one of 0, 1, 2$/],
   [{ nesterov: "yes" }, /--nesterov yes: it takes 0 or 1$/],
   [{ p_grayscale: 1.5 }, /--p_grayscale 1.5: it takes a number of at most 1$/],
+  [
+    { gaussian_blur_prob: "0.5,2" },
+    /--gaussian_blur_prob 0.5,2: it takes a number of at most 1, or two, separated/,
+  ],
+  [{ solarization_prob: "0,0,0" }, /--solarization_prob 0,0,0: /],
+  [{ solarization_prob: "" }, /--solarization_prob "": /],
+  [
+    { use_gaussian_blur: 0, gaussian_blur_prob: [0, 0.1] },
+    /^Cannot combine --use_gaussian_blur 0 with --gaussian_blur_prob 0,0.1: leave one of them out$/,
+  ],
+  [{ use_solarization: true, solarization_prob: 0 }, /--use_solarization 1 with --solarization_prob 0: /],
   [{ precision: "fp8" }, /--precision fp8: it takes one of auto, fp32, bf16, fp16$/],
   [{ manip_hidden_mlp: "512,x" }, /--manip_hidden_mlp 512,x: it takes whole numbers/],
   [{ manip_hidden_mlp: "512,0" }, /--manip_hidden_mlp 512,0: /],

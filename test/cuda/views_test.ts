@@ -1,4 +1,4 @@
-import { drawViews, equalSizes, type ViewSettings } from "../../src/augment/parameters.ts";
+import { drawViews, equalSizes } from "../../src/augment/parameters.ts";
 import { makeViews } from "../../src/augment/views.ts";
 import { ntXent } from "../../src/methods/nt_xent.ts";
 import { upload } from "../../src/torch/create.ts";
@@ -6,26 +6,20 @@ import { normalize } from "../../src/torch/functional.ts";
 import { scope } from "../../src/torch/scope.ts";
 import { assertClose, unit } from "../golden.ts";
 import { madeUpBytes } from "../augment/pixels.ts";
+import { BLURRED, testRecipes } from "../augment/recipes.ts";
 import { gpuTest } from "./gpu.ts";
 
-const SETTINGS: ViewSettings = {
-  size: 32,
-  jitterStrength: 0.5,
-  pColorJitter: 0.8,
-  pGrayscale: 0.2,
-  useGaussianBlur: true,
-  useSolarization: true,
-};
+const RECIPES = testRecipes(32, { jitter_strength: 0.5, ...BLURRED });
 
 gpuTest("views on a GPU: as on the CPU", (device) => {
   scope(() => {
     const images = madeUpBytes("views", [64, 3, 40, 36]);
-    const parameters = drawViews(SETTINGS, equalSizes(64, 40, 36), { seed: 1, epoch: 0, step: 0, first: 0 });
+    const parameters = drawViews(RECIPES, equalSizes(64, 40, 36), { seed: 1, epoch: 0, step: 0, first: 0 });
     const expected = makeViews(images, parameters, 32),
       made = makeViews(images.to({ device }), parameters, 32);
     assertClose(made.manipulation, expected.manipulation, { what: "manipulation" });
-    assertClose(made.solarized!, expected.solarized!, { what: "solarised" });
-    // Solarisation jumps at one half, where rounding may decide.
+    assertClose(made.solarized!, expected.solarized!, { what: "solarized" });
+    // Solarization jumps at one half, where rounding may decide.
     const plain = expected.solarized!.logicalNot().to({ dtype: "float32" }).reshape(-1, 1, 1, 1);
     assertClose(made.views.to({ device: "cpu" }).mul(plain), expected.views.mul(plain), { atol: 1e-4 });
   });

@@ -9,14 +9,12 @@ import { Random } from "../../src/base/random.ts";
 import { borrowTypedArray, fromTypedArray } from "../../src/torch/create.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
 import { assertClose } from "../golden.ts";
+import { testRecipes } from "../augment/recipes.ts";
 
 const SIZE = 8, BYTES = 3 * SIZE * SIZE;
 
 const OPTIONS: BatchSourceOptions = {
-  views: {
-    ...{ size: SIZE, jitterStrength: 1, pColorJitter: 0.8, pGrayscale: 0.2 },
-    ...{ useGaussianBlur: false, useSolarization: false },
-  },
+  views: testRecipes(SIZE),
   ...{ batchSize: 4, seed: 5, device: "cpu", rank: 0, processes: 1 },
 };
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { randomResizedCrop } from "../../src/augment/crop.ts";
+import { randomHorizontalFlip } from "../../src/augment/flip.ts";
 import { type Cut, type CutPlan, cutsOf, Decoder } from "../../src/data/decode.ts";
 import { TurboJpeg } from "../../src/data/turbojpeg.ts";
 import { Random } from "../../src/base/random.ts";
@@ -196,7 +198,11 @@ Deno.test("decode: very long and very large images take no memory for what is no
     assert.equal(2 * cut.left + cut.width, width);
     const views: CutPlan = (height, width) =>
       cutsOf(
-        { kind: "views", views: 1, key: { seed: 0, epoch: 0, step: 0, first: 0 } },
+        {
+          kind: "views",
+          geometry: [[randomResizedCrop(), randomHorizontalFlip()]],
+          key: { seed: 0, epoch: 0, step: 0, first: 0 },
+        },
         0,
         height,
         width,

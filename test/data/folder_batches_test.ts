@@ -8,12 +8,10 @@ import { scope } from "../../src/torch/scope.ts";
 import { threads } from "../../src/torch/device.ts";
 import { temporaryFolder, writeJpegs } from "../made_data.ts";
 import { madeUpBytes } from "../augment/pixels.ts";
+import { BLURRED, COLORLESS, testRecipes } from "../augment/recipes.ts";
 
 const OPTIONS: FolderBatchesOptions = {
-  views: {
-    ...{ size: 24, jitterStrength: 1, pColorJitter: 0.8, pGrayscale: 0.2 },
-    ...{ useGaussianBlur: true, useSolarization: true },
-  },
+  views: testRecipes(24, BLURRED),
   ...{ batchSize: 4, seed: 5, device: "cpu", rank: 0, processes: 1, workers: 2, linear: false },
 };
 
@@ -79,13 +77,7 @@ Deno.test("folder batches: their views are those of images in memory, but for ro
     const name = i < 9 ? "a" : "b";
     Deno.writeFileSync(`${folder.path}/${name}/${i}.png`, await png.toBuffer());
   }
-  const views = {
-    ...OPTIONS.views,
-    pColorJitter: -1,
-    pGrayscale: -1,
-    useGaussianBlur: false,
-    useSolarization: false,
-  };
+  const views = testRecipes(24, COLORLESS);
   await using files = open(folder.path, { views });
   // The first image is held out.
   const dataset = {
@@ -130,15 +122,15 @@ Deno.test("folder batches: a folder without classes has no labels", async () => 
 Deno.test("folder batches: files that cannot be decoded are named once and replaced, the others stay as they are", async () => {
   using folder = temporaryFolder();
   await writeJpegs(folder.path, { a: 22 });
-  await using whole = open(folder.path, { views: { ...OPTIONS.views, useSolarization: false } });
+  await using whole = open(folder.path, { views: testRecipes(24, { gaussian_blur_prob: 0.5 }) });
   const before: Numbers[] = [];
   for (let step = 0; step < 4; step++) before.push(numbersOf(await whole.prepare({ epoch: 0, step })));
   const broken = [5, 9, 10].map((i) => `a/${String(i).padStart(4, "0")}.JPEG`);
   Deno.writeTextFileSync(`${folder.path}/${broken[0]}`, "This is no image.\n");
   Deno.writeTextFileSync(`${folder.path}/${broken[1]}`, "");
   Deno.truncateSync(`${folder.path}/${broken[2]}`, 300);
-  await using source = open(folder.path, { views: { ...OPTIONS.views, useSolarization: false } });
-  await using again = open(folder.path, { views: { ...OPTIONS.views, useSolarization: false }, workers: 1 });
+  await using source = open(folder.path, { views: testRecipes(24, { gaussian_blur_prob: 0.5 }) });
+  await using again = open(folder.path, { views: testRecipes(24, { gaussian_blur_prob: 0.5 }), workers: 1 });
   source.notes.length = 0;
   let same = 0;
   for (const epoch of [0, 1]) {

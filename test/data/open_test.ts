@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
+import { BLURRED, testRecipes } from "../augment/recipes.ts";
 import { resolveTrain } from "../../src/config/resolve.ts";
 import { openImages, openSource } from "../../src/data/open.ts";
 import { temporaryFolder, writeJpegs } from "../made_data.ts";
 
 const OPTIONS = {
-  views: {
-    ...{ size: 24, jitterStrength: 1, pColorJitter: 0.8, pGrayscale: 0.2 },
-    ...{ useGaussianBlur: true, useSolarization: true },
-  },
+  views: testRecipes(24, BLURRED),
   ...{ batchSize: 4, seed: 5, device: "cpu", processes: 1 },
 };
 

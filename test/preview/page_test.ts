@@ -6,7 +6,7 @@ const PICTURE = "data:image/png;base64,AAAA";
 
 function view(more: Partial<ViewFacts> = {}): ViewFacts {
   const crop = { top: 1, left: 2, height: 3, width: 4 };
-  return { picture: PICTURE, crop, flipped: false, changes: [], solarized: false, ...more };
+  return { picture: PICTURE, crop, flipped: false, changes: [], isExcluded: false, ...more };
 }
 
 function entry(value: number, bin: number, probabilities: number[] | null = null): EntryFacts {
@@ -19,7 +19,7 @@ function pair(more: Partial<PairFacts> = {}): PairFacts {
     height: 32,
     width: 48,
     picture: PICTURE,
-    views: [view(), view({ flipped: true, changes: ["hue +12°", "greyscale"] })],
+    views: [view(), view({ flipped: true, changes: ["hue +12°", "grayscale"] })],
     entries: [entry(-1.456, 0), entry(0, 2), entry(-0.001, 2), entry(-0, 2), entry(0.5, 3), entry(0.7, 5)],
     ...more,
   };
@@ -54,8 +54,8 @@ Deno.test("page: the image with both crops, both views, and what was done to the
     assert.equal(count(page, `alt="View ${name}"`), 1);
   }
   const [a, b] = page.split('alt="View b"');
-  assert.match(a, /<li>not mirrored<\/li><li>colours as they are<\/li>/);
-  assert.match(b, /<li>mirrored<\/li><li>hue \+12°<\/li><li>greyscale<\/li>/);
+  assert.match(a, /<li>not mirrored<\/li><li>colors unchanged<\/li>/);
+  assert.match(b, /<li>mirrored<\/li><li>hue \+12°<\/li><li>grayscale<\/li>/);
 });
 
 Deno.test("page: six entries with their bins; zero has no sign", () => {
@@ -87,8 +87,8 @@ Deno.test("page: predictions are marked right or wrong, and counted without the 
 });
 
 Deno.test("page: a pair that does not count in the loss says so", () => {
-  const solarized = pair({ views: [view(), view({ solarized: true, changes: ["solarised"] })] });
-  assert.match(renderPage(facts({ pairs: [solarized] })), /A view is solarised, so this pair does not count/);
+  const solarized = pair({ views: [view(), view({ isExcluded: true, changes: ["solarized"] })] });
+  assert.match(renderPage(facts({ pairs: [solarized] })), /The manipulation loss leaves this pair out/);
   assert.doesNotMatch(renderPage(facts()), /does not count/);
 });
 

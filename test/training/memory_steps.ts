@@ -3,6 +3,7 @@
  * memory_test.ts in a process of its own, so that nothing else moves the memory.
  */
 
+import { BLURRED, testRecipes } from "../augment/recipes.ts";
 import { MemoryBatches } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
 import { larsGroups } from "../../src/optim/param_groups.ts";
@@ -27,14 +28,7 @@ const images: ImageDataset = {
   labels: Int32Array.from({ length: COUNT }, (_, i) => i % 4),
   classes: ["a", "b", "c", "d"],
 };
-const views = {
-  size: SIZE,
-  jitterStrength: 0.5,
-  pColorJitter: 0.8,
-  pGrayscale: 0.2,
-  useGaussianBlur: true,
-  useSolarization: true,
-};
+const views = testRecipes(SIZE, { jitter_strength: 0.5, ...BLURRED });
 
 setThreads(1);
 const source = new MemoryBatches(
