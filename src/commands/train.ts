@@ -8,6 +8,7 @@ import { viewRecipes } from "../augment/recipe.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { say } from "../config/terminal.ts";
 import type { BatchPlace, BatchSource, BatchSourceOptions, Prepared } from "../data/batches.ts";
+import { entryOf } from "../data/catalog.ts";
 import { openImages, openSource } from "../data/open.ts";
 import { parallelize } from "../distributed/ddp.ts";
 import type { Peers } from "../nn/peers.ts";
@@ -174,7 +175,8 @@ async function trainOn(
   if (test !== null) {
     log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
   }
-  const baselines = settings.dataset === "shapes" ? await measureBaselines(settings, device) : null;
+  const entry = entryOf(settings.dataset), compares = entry.stored === "memory" && entry.comparesBaselines;
+  const baselines = compares ? await measureBaselines(settings, device) : null;
   return { interrupted: false, steps, test, baselines };
 }
 

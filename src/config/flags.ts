@@ -28,12 +28,11 @@ import {
   whole,
   widths,
 } from "../flag.ts";
+import { ANY_SIZE, DATASET_NAMES, type DatasetName, DOWNLOADABLE, entryOf } from "../data/catalog.ts";
 import { METHOD_FLAGS, type MethodDefaults, METHODS } from "../methods/registry.ts";
 import { ARCHITECTURES } from "../nn/architectures.ts";
 import type { TrainSettings } from "./settings.ts";
 
-/** The data sets, by their names on the command line. */
-export const DATASETS = ["shapes", "cifar10", "cifar100", "stl10", "imagenet", "folder"] as const;
 /** The optimizers. */
 export const OPTIMIZERS = ["lars", "sgd", "adam"] as const;
 /** The learning-rate schedules. */
@@ -45,6 +44,14 @@ export const ON_NAN = ["stop", "rollback"] as const;
 /** The programs and formats that an encoder is exported for. */
 export const EXPORT_TARGETS = ["safetensors", "torchvision", "timm"] as const;
 
+const DOWNLOADABLE_TITLES = new Intl.ListFormat("en-US", { type: "disjunction" })
+  .format(DOWNLOADABLE.map((name) => entryOf(name).title));
+
+function describeDataset(name: DatasetName): string {
+  const { hint } = entryOf(name);
+  return hint === undefined ? name : `${name} (${hint})`;
+}
+
 /**
  * The flags about the images.
  *
@@ -52,21 +59,20 @@ export const EXPORT_TARGETS = ["safetensors", "torchvision", "timm"] as const;
  */
 export const data = {
   dataset: flag(
-    choice(DATASETS),
+    choice(DATASET_NAMES),
     "shapes",
-    "Images: shapes (made by the program), cifar10, cifar100, stl10, imagenet, " +
-      "folder (one sub-folder a class, or images without labels)",
+    `Images: ${DATASET_NAMES.map(describeDataset).join(", ")}`,
   ),
   data_dir: flag(folder(), ".", "Where the data lies, or is downloaded to"),
   download: flag(
     present(),
     false,
-    "Fetch CIFAR or STL-10 from its official address if it is not in data_dir",
+    `Fetch ${DOWNLOADABLE_TITLES} from its official address if it is not in data_dir`,
   ),
   image_size: dependent(
     whole({ min: 8 }),
     "by data set",
-    "Side of the views in pixels; for folder and imagenet",
+    `Side of the views in pixels; for ${ANY_SIZE.join(" and ")}`,
   ),
   batch_size: flag(whole({ min: 2 }), 1024, "Images in a batch, of each process: one a GPU"),
   num_workers: flag(whole({ min: 0 }), 8, "Workers that decode images"),
@@ -140,7 +146,7 @@ export const model = {
 export const views = {
   jitter_strength: dependent(
     number({ min: 0, max: 2.5 }),
-    "0.5 for shapes and CIFAR, else 1",
+    "by data set",
     "Strength of color jitter",
   ),
   p_color_jitter: flag(number({ max: 1 }), 0.8, "Probability of color jitter; negative: off"),

@@ -8,6 +8,7 @@
 import { resolve } from "node:path";
 import type { z } from "zod";
 import { UsageError } from "../base/errors.ts";
+import { ANY_SIZE, DOWNLOADABLE, entryOf } from "../data/catalog.ts";
 import { LAYOUTS } from "../nn/architectures.ts";
 import { formatValue, infoOf } from "../flag.ts";
 import {
@@ -31,7 +32,6 @@ import {
   trainSchema,
 } from "./flags.ts";
 import type {
-  DatasetName,
   EvalSettings,
   ExportSettings,
   InspectSettings,
@@ -64,23 +64,6 @@ export const DEMONSTRATION: Partial<TrainSettings> = {
   warmup_epochs: 1,
   max_epochs: 12,
 };
-
-/** What follows from the data set: method.md, sections 1 and 2. */
-const BY_DATASET: { readonly [K in DatasetName]: DatasetDefaults } = {
-  shapes: { image_size: 32, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
-  cifar10: { image_size: 32, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
-  cifar100: { image_size: 32, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
-  stl10: { image_size: 96, first_conv: true, maxpool1: false, jitter_strength: 1 },
-  imagenet: { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 },
-  folder: { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 },
-};
-
-type DatasetDefaults = Pick<TrainSettings, "image_size" | "first_conv" | "maxpool1" | "jitter_strength">;
-
-/** The data sets whose images have any size, and are scaled to `image_size`. */
-const ANY_SIZE: readonly DatasetName[] = ["imagenet", "folder"];
-/** The data sets with an official address that needs no account. */
-const DOWNLOADABLE: readonly DatasetName[] = ["cifar10", "cifar100", "stl10"];
 
 /**
  * The settings of a training run.
@@ -249,7 +232,7 @@ type ParsedFlags = z.output<typeof evalSchema>;
 
 /** What follows from other flags, where it was not given itself. */
 function fillIn(flags: ParsedFlags) {
-  const byDataset = BY_DATASET[flags.dataset];
+  const byDataset = entryOf(flags.dataset).defaults;
   const precision = flags.fp32 ? "fp32" : flags.precision;
   const defaults = defaultsOf(flags.method);
   const hidden_mlp = flags.hidden_mlp ?? defaults.hidden_mlp ?? (LAYOUTS[flags.arch].bottleneck ? 2048 : 512);
@@ -317,7 +300,7 @@ function refuseContradictions({ dataset, image_size, download, fp32, precision }
   if (fp32 && precision !== "auto" && precision !== "fp32") {
     throw new UsageError(`Cannot combine --fp32 with --precision ${precision}: leave one of them out`);
   }
-  const ownSize = BY_DATASET[dataset].image_size;
+  const ownSize = entryOf(dataset).defaults.image_size;
   if (image_size !== undefined && image_size !== ownSize && !ANY_SIZE.includes(dataset)) {
     throw new UsageError(
       `Cannot use --image_size ${image_size} with --dataset ${dataset}, whose images are ${ownSize} pixels wide: ` +

@@ -9,7 +9,6 @@
 import type { z } from "zod";
 import type {
   data,
-  DATASETS,
   EXPORT_TARGETS,
   exporting,
   losses,
@@ -29,8 +28,6 @@ import type {
 /** The values of a group of flags; none is left to other flags any more. */
 type Settings<Group> = { readonly [K in keyof Group]: Exclude<z.output<Group[K]>, undefined> };
 
-/** A data set by its name on the command line. */
-export type DatasetName = typeof DATASETS[number];
 /** An optimizer by its name on the command line. */
 export type OptimizerName = typeof OPTIMIZERS[number];
 /** A precision by its name on the command line. */

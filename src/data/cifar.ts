@@ -8,16 +8,15 @@
  */
 
 import type { ImageDataset, Split } from "./dataset.ts";
-import { countRecords, type FileSearch, findFiles, openToRead, readFull } from "./binary.ts";
+import { countRecords, findFiles, openToRead, readFull } from "./binary.ts";
+import { type DatasetDefaults, type MemoryEntry, type Release, searchFor } from "./entry.ts";
 
 /** Which of the two data sets. */
 export type CifarName = "cifar10" | "cifar100";
 
 /** How one of the data sets is stored. */
 interface CifarFormat {
-  readonly title: string;
-  readonly archiveFolder: string;
-  readonly files: Readonly<Record<Split, readonly string[]>>;
+  readonly release: Release;
   /** Bytes before the pixels; the last of them is the label. */
   readonly labelBytes: number;
   readonly classes: readonly string[];
@@ -30,16 +29,30 @@ const CHUNK_RECORDS = 340;
 
 const FORMATS: Readonly<Record<CifarName, CifarFormat>> = {
   cifar10: {
-    title: "CIFAR-10",
-    archiveFolder: "cifar-10-batches-bin",
-    files: { train: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), test: ["test_batch.bin"] },
+    release: {
+      archive: {
+        title: "CIFAR-10",
+        size: "170 MB",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+        sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        folder: "cifar-10-batches-bin",
+      },
+      files: { train: [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`), test: ["test_batch.bin"] },
+    },
     labelBytes: 1,
     classes: "airplane automobile bird cat deer dog frog horse ship truck".split(" "),
   },
   cifar100: {
-    title: "CIFAR-100",
-    archiveFolder: "cifar-100-binary",
-    files: { train: ["train.bin"], test: ["test.bin"] },
+    release: {
+      archive: {
+        title: "CIFAR-100",
+        size: "169 MB",
+        url: "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
+        sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        folder: "cifar-100-binary",
+      },
+      files: { train: ["train.bin"], test: ["test.bin"] },
+    },
     labelBytes: 2,
     classes: `
       apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
@@ -52,6 +65,29 @@ const FORMATS: Readonly<Record<CifarName, CifarFormat>> = {
   },
 };
 
+const DEFAULTS: DatasetDefaults = {
+  image_size: SIZE,
+  first_conv: false,
+  maxpool1: false,
+  jitter_strength: 0.5,
+};
+
+/** CIFAR-10 in the catalog. */
+export const CIFAR10: MemoryEntry = catalogEntry("cifar10");
+/** CIFAR-100 in the catalog. */
+export const CIFAR100: MemoryEntry = catalogEntry("cifar100");
+
+function catalogEntry(name: CifarName): MemoryEntry {
+  const { release } = FORMATS[name];
+  return {
+    title: release.archive.title,
+    defaults: DEFAULTS,
+    stored: "memory",
+    release,
+    load: (dataDir, split) => loadCifar(name, dataDir, split),
+  };
+}
+
 /**
  * Loads one split of CIFAR-10 or of CIFAR-100 with its fine labels.
  *
@@ -60,9 +96,9 @@ const FORMATS: Readonly<Record<CifarName, CifarFormat>> = {
  * @throws {RangeError} where a file is no whole number of records or holds a label that does not exist
  */
 export async function loadCifar(name: CifarName, dataDir: string, split: Split): Promise<ImageDataset> {
-  const format = FORMATS[name], paths = findFiles(cifarFiles(name, dataDir, split));
+  const format = FORMATS[name], paths = findFiles(searchFor(format.release, dataDir, split));
   const recordBytes = format.labelBytes + PIXEL_BYTES;
-  const counts = paths.map((path) => countRecords(format.title, path, recordBytes));
+  const counts = paths.map((path) => countRecords(titleOf(format), path, recordBytes));
   const count = counts.reduce((sum, records) => sum + records, 0);
   const images = new Uint8Array(count * PIXEL_BYTES), labels = new Int32Array(count);
   let first = 0;
@@ -74,10 +110,8 @@ export async function loadCifar(name: CifarName, dataDir: string, split: Split):
   return { name, split, images, labels, count, height: SIZE, width: SIZE, classes: format.classes };
 }
 
-/** Which files of a split are looked for, and where. */
-export function cifarFiles(name: CifarName, dataDir: string, split: Split): FileSearch {
-  const { title, archiveFolder, files } = FORMATS[name];
-  return { dataset: title, folder: dataDir, archiveFolder, files: files[split] };
+function titleOf({ release }: CifarFormat): string {
+  return release.archive.title;
 }
 
 /** Reads as many records of a file as there is room for labels; each byte is copied once, to its place. */
@@ -97,7 +131,7 @@ async function readRecords(
       const pixels = i * recordBytes + labelBytes, label = chunk[pixels - 1];
       if (label >= classes.length) {
         throw new RangeError(
-          `Cannot read ${format.title} from ${path}: labels are 0 to ${classes.length - 1}, ` +
+          `Cannot read ${titleOf(format)} from ${path}: labels are 0 to ${classes.length - 1}, ` +
             `record ${first + i} has ${label}`,
         );
       }

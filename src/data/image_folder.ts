@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DatasetDefaults, FilesEntry } from "./entry.ts";
 import { type FolderTree, readFolderTree } from "./folder_tree.ts";
 import { IMAGE_FORMATS } from "./image_format.ts";
 
@@ -28,6 +29,25 @@ export interface ImageFolders {
   /** The images that are only tested on. */
   readonly test: ImageFiles;
 }
+
+const DEFAULTS: DatasetDefaults = { image_size: 224, first_conv: true, maxpool1: true, jitter_strength: 1 };
+
+/** ImageNet in the catalog. */
+export const IMAGENET: FilesEntry = {
+  title: "ImageNet",
+  defaults: DEFAULTS,
+  stored: "files",
+  list: listImageNet,
+};
+
+/** Any folder of images in the catalog. */
+export const FOLDER: FilesEntry = {
+  title: "a folder of images",
+  hint: "one sub-folder a class, or images without labels",
+  defaults: DEFAULTS,
+  stored: "files",
+  list: listImageFolder,
+};
 
 /** Images of each class that are held out for validation, but never more than a tenth of them. */
 const HELD_OUT = 50;

@@ -6,13 +6,12 @@
 
 import type { DataSettings } from "../config/settings.ts";
 import type { Progress } from "../setup/progress.ts";
-import { type Archive, archiveOf, isDownloadable } from "./archives.ts";
+import { type Archive, archiveOf } from "./archives.ts";
 import { type FileSearch, findFiles } from "./binary.ts";
-import { cifarFiles } from "./cifar.ts";
-import type { Split } from "./dataset.ts";
+import { releaseOf } from "./catalog.ts";
 import type { DownloadOptions, DownloadProgress } from "./download.ts";
+import { type Part, type Release, searchFor } from "./entry.ts";
 import { messageOf } from "../base/errors.ts";
-import { stl10Files, type Stl10Split } from "./stl10.ts";
 
 /** Which data set, and where it should be. */
 export type Wanted = Pick<DataSettings, "dataset" | "data_dir">;
@@ -20,21 +19,20 @@ export type Wanted = Pick<DataSettings, "dataset" | "data_dir">;
 /** A command that reads a data set. */
 export type DataCommand = "train" | "eval" | "probe" | "preview";
 
-/** The splits that each command reads. */
-const SPLITS: Readonly<Record<DataCommand, { cifar: readonly Split[]; stl10: readonly Stl10Split[] }>> = {
-  train: { cifar: ["train", "test"], stl10: ["unlabeled", "train", "test"] },
-  eval: { cifar: ["test"], stl10: ["test"] },
-  probe: { cifar: ["train", "test"], stl10: ["train", "test"] },
-  preview: { cifar: ["train"], stl10: ["unlabeled"] },
+/** The parts that each command reads, of those that a data set has. */
+const PARTS: Readonly<Record<DataCommand, (release: Release) => readonly Part[]>> = {
+  train: ({ files }) => files.unlabeled === undefined ? ["train", "test"] : ["unlabeled", "train", "test"],
+  eval: () => ["test"],
+  probe: () => ["train", "test"],
+  preview: ({ files }) => files.unlabeled === undefined ? ["train"] : ["unlabeled"],
 };
 
 /** The archive to download for a command whose files are missing; null where none are, or there is no archive. */
 export function missingArchive({ dataset, data_dir }: Wanted, command: DataCommand): Archive | null {
-  if (!isDownloadable(dataset)) return null;
-  const searches = dataset === "stl10"
-    ? SPLITS[command].stl10.map((split) => stl10Files(data_dir, split))
-    : SPLITS[command].cifar.map((split) => cifarFiles(dataset, data_dir, split));
-  return searches.every(isThere) ? null : archiveOf(dataset);
+  const release = releaseOf(dataset);
+  if (release === null) return null;
+  const searches = PARTS[command](release).map((part) => searchFor(release, data_dir, part));
+  return searches.every(isThere) ? null : archiveOf(release.archive);
 }
 
 function isThere(search: FileSearch): boolean {

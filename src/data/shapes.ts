@@ -13,12 +13,23 @@
 
 import { Random } from "../base/random.ts";
 import type { ImageDataset, Split } from "./dataset.ts";
+import type { MemoryEntry } from "./entry.ts";
 
 /** Height and width of the images. */
 export const SHAPES_SIZE = 32;
 
 /** How many images a split has. */
 export const SHAPES_COUNT: Readonly<Record<Split, number>> = { train: 10_000, test: 2_000 };
+
+/** The shapes in the catalog. */
+export const SHAPES: MemoryEntry = {
+  title: "shapes",
+  hint: "made by the program",
+  defaults: { image_size: SHAPES_SIZE, first_conv: false, maxpool1: false, jitter_strength: 0.5 },
+  stored: "memory",
+  load: (_, split) => Promise.resolve(loadShapes(split)),
+  comparesBaselines: true,
+};
 
 /** What {@linkcode loadShapes} can be asked for. */
 export interface ShapesOptions {

@@ -8,10 +8,8 @@
  */
 
 import type { ImageDataset } from "./dataset.ts";
-import { countRecords, type FileSearch, findFiles, openToRead, readFull } from "./binary.ts";
-
-/** The images without labels that STL-10 is learnt from, and the labelled ones for training and for testing. */
-export type Stl10Split = "unlabeled" | "train" | "test";
+import { countRecords, findFiles, openToRead, readFull } from "./binary.ts";
+import { type MemoryEntry, type Part, type Release, searchFor } from "./entry.ts";
 
 const SIZE = 96;
 const PLANE = SIZE * SIZE;
@@ -19,10 +17,33 @@ const IMAGE_BYTES = 3 * PLANE;
 /** Bytes that are read at a time: about 4 MB, little enough to be in the cache still when transposed. */
 const CHUNK_BYTES = 150 * IMAGE_BYTES;
 const CLASSES = "airplane bird car cat deer dog horse monkey ship truck".split(" ");
-const FILES: Readonly<Record<Stl10Split, readonly string[]>> = {
-  unlabeled: ["unlabeled_X.bin"],
-  train: ["train_X.bin", "train_y.bin"],
-  test: ["test_X.bin", "test_y.bin"],
+const RELEASE: Release = {
+  archive: {
+    title: "STL-10",
+    size: "2.6 GB",
+    url: "https://cs.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+    sha256: "f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
+    folder: "stl10_binary",
+  },
+  files: {
+    unlabeled: ["unlabeled_X.bin"],
+    train: ["train_X.bin", "train_y.bin"],
+    test: ["test_X.bin", "test_y.bin"],
+  },
+};
+
+/** STL-10 in the catalog. */
+export const STL10: MemoryEntry = {
+  title: RELEASE.archive.title,
+  defaults: { image_size: SIZE, first_conv: true, maxpool1: false, jitter_strength: 1 },
+  stored: "memory",
+  release: RELEASE,
+  load: loadStl10,
+  unlabeled: {
+    count: countUnlabelled,
+    load: (dataDir) => loadStl10(dataDir, "unlabeled"),
+    pick: pickUnlabelled,
+  },
 };
 
 /**
@@ -33,12 +54,12 @@ const FILES: Readonly<Record<Stl10Split, readonly string[]>> = {
  * @throws {Deno.errors.NotFound} where files are missing
  * @throws {RangeError} where a file is no whole number of images, counts differ, or a label does not exist
  */
-export async function loadStl10(dataDir: string, split: Stl10Split): Promise<ImageDataset> {
-  const [imagePath, labelPath] = findFiles(stl10Files(dataDir, split));
+export async function loadStl10(dataDir: string, part: Part): Promise<ImageDataset> {
+  const [imagePath, labelPath] = findFiles(searchFor(RELEASE, dataDir, part));
   const count = countRecords("STL-10", imagePath, IMAGE_BYTES);
   return {
     name: "stl10",
-    split: split === "test" ? "test" : "train",
+    split: part === "test" ? "test" : "train",
     labels: labelPath === undefined ? undefined : await readLabels(labelPath, count),
     images: await readImages(imagePath, count),
     count,
@@ -50,7 +71,7 @@ export async function loadStl10(dataDir: string, split: Stl10Split): Promise<Ima
 
 /** How many images without labels there are, without reading them. Throws as {@linkcode loadStl10} does. */
 export function countUnlabelled(dataDir: string): number {
-  const [path] = findFiles(stl10Files(dataDir, "unlabeled"));
+  const [path] = findFiles(searchFor(RELEASE, dataDir, "unlabeled"));
   return countRecords("STL-10", path, IMAGE_BYTES);
 }
 
@@ -62,7 +83,7 @@ export async function pickUnlabelled(
   dataDir: string,
   numbers: readonly number[],
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const [path] = findFiles(stl10Files(dataDir, "unlabeled")),
+  const [path] = findFiles(searchFor(RELEASE, dataDir, "unlabeled")),
     images = new Uint8Array(numbers.length * IMAGE_BYTES);
   using file = openToRead(path);
   for (const [i, number] of numbers.entries()) {
@@ -71,11 +92,6 @@ export async function pickUnlabelled(
   }
   transposePlanes(images);
   return images;
-}
-
-/** Which files of a part are looked for, and where. */
-export function stl10Files(dataDir: string, split: Stl10Split): FileSearch {
-  return { dataset: "STL-10", folder: dataDir, archiveFolder: "stl10_binary", files: FILES[split] };
 }
 
 /** Reads images and turns their planes from column-major to row-major, in place, while the next are read. */

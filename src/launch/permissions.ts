@@ -7,8 +7,9 @@
 
 import { join, resolve } from "node:path";
 import project from "../../deno.json" with { type: "json" };
-import type { DatasetName, EvalSettings } from "../config/settings.ts";
+import type { EvalSettings } from "../config/settings.ts";
 import type { Archive } from "../data/archives.ts";
+import { entryOf } from "../data/catalog.ts";
 import { UsageError } from "../base/errors.ts";
 import { REPOSITORY } from "../setup/environment.ts";
 import type { NativeManifest } from "../setup/manifest.ts";
@@ -26,16 +27,15 @@ const VARIABLES = [
 /** What every command may do. */
 const ALWAYS = ["--no-prompt", "--allow-read", `--allow-env=${VARIABLES}`];
 
-/** The data sets of JPEG files, which sharp's native library decodes. */
-const DECODED: readonly DatasetName[] = ["imagenet", "folder"];
-
 /**
  * The flags of `deno run` for a run with these settings: it may read, write its results, load the native library and
  * see some variables.
  */
 export function permissionsFor(settings: EvalSettings, manifest: NativeManifest): string[] {
   const { dataset, results_path } = settings;
-  return withLibrary(manifest, results_path === "" ? [] : [results_path], DECODED.includes(dataset));
+  // Image files are decoded by sharp's native library.
+  const pictures = entryOf(dataset).stored === "files";
+  return withLibrary(manifest, results_path === "" ? [] : [results_path], pictures);
 }
 
 /** Those for a preview. `files` is what it may write: the page, under the names that it has while it is written, too. */

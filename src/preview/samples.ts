@@ -5,11 +5,12 @@
  */
 
 import type { PreviewSettings } from "../config/settings.ts";
+import { entryOf } from "../data/catalog.ts";
 import { Decoder, type WholeImage } from "../data/decode.ts";
 import { checkBytes } from "../data/image_file.ts";
-import { listFolders, openImages } from "../data/open.ts";
+import type { FilesEntry, UnlabeledImages } from "../data/entry.ts";
+import { listFiles, openImages } from "../data/open.ts";
 import { epochOrder } from "../data/order.ts";
-import { countUnlabelled, pickUnlabelled } from "../data/stl10.ts";
 import { openTurboJpeg } from "../data/turbojpeg.ts";
 import { messageOf, tellingNotes } from "../base/errors.ts";
 
@@ -33,26 +34,26 @@ export async function sampleImages(
   settings: PreviewSettings,
   note: (text: string) => void,
 ): Promise<Sample[]> {
-  switch (settings.dataset) {
-    case "imagenet":
-    case "folder":
-      return await sampleFiles(settings, note);
-    case "stl10":
-      return await sampleStl10(settings);
-    default:
-      return await sampleMemory(settings);
-  }
+  const entry = entryOf(settings.dataset);
+  if (entry.stored === "files") return await sampleFiles(entry, settings, note);
+  return entry.unlabeled === undefined
+    ? await sampleMemory(settings)
+    : await sampleUnlabeled(entry.unlabeled, entry.defaults.image_size, settings);
 }
 
 /** Of the images without labels, which pretraining learns from. They are too many to load all. */
-async function sampleStl10({ data_dir, seed, count }: PreviewSettings): Promise<Sample[]> {
-  const picked = [...epochOrder(countUnlabelled(data_dir), seed, 0).subarray(0, count)];
-  const images = await pickUnlabelled(data_dir, picked), bytes = images.length / picked.length;
+async function sampleUnlabeled(
+  unlabeled: UnlabeledImages,
+  side: number,
+  { dataset, data_dir, seed, count }: PreviewSettings,
+): Promise<Sample[]> {
+  const picked = [...epochOrder(unlabeled.count(data_dir), seed, 0).subarray(0, count)];
+  const images = await unlabeled.pick(data_dir, picked), bytes = 3 * side * side;
   return picked.map((number, i) => ({
-    name: `stl10, unlabelled image ${number}`,
+    name: `${dataset}, unlabelled image ${number}`,
     pixels: images.slice(i * bytes, (i + 1) * bytes),
-    height: 96,
-    width: 96,
+    height: side,
+    width: side,
   }));
 }
 
@@ -73,11 +74,15 @@ async function sampleMemory(settings: PreviewSettings): Promise<Sample[]> {
   return picked.map((number) => found.get(number)!);
 }
 
-async function sampleFiles(settings: PreviewSettings, note: (text: string) => void): Promise<Sample[]> {
-  const { train: { root, paths } } = await tellingNotes(note, (notes) => listFolders(settings, notes));
+async function sampleFiles(
+  entry: FilesEntry,
+  { data_dir, seed, count }: PreviewSettings,
+  note: (text: string) => void,
+): Promise<Sample[]> {
+  const { train: { root, paths } } = await tellingNotes(note, (notes) => listFiles(entry, data_dir, notes));
   const samples: Sample[] = [], decoder = new Decoder(openTurboJpeg());
-  for (const number of epochOrder(paths.length, settings.seed, 0)) {
-    if (samples.length === settings.count) break;
+  for (const number of epochOrder(paths.length, seed, 0)) {
+    if (samples.length === count) break;
     const path = `${root}/${paths[number]}`;
     try {
       checkBytes(path);

@@ -1,7 +1,8 @@
 /** Settings that are valid, for property tests. */
 
 import fc from "fast-check";
-import { DATASETS, ON_NAN, OPTIMIZERS, PRECISIONS, SCHEDULERS } from "../../src/config/flags.ts";
+import { DATASET_NAMES } from "../../src/data/catalog.ts";
+import { ON_NAN, OPTIMIZERS, PRECISIONS, SCHEDULERS } from "../../src/config/flags.ts";
 import type { TrainSettings } from "../../src/config/settings.ts";
 import { type MethodName, METHODS } from "../../src/methods/registry.ts";
 import { ARCHITECTURES } from "../../src/nn/architectures.ts";
@@ -29,7 +30,7 @@ const path = fc.string({ unit: "grapheme", minLength: 1 });
 /** Any valid settings of `train`. */
 export function arbitraryTrainSettings(): fc.Arbitrary<TrainSettings> {
   return fc.record({
-    dataset: fc.constantFrom(...DATASETS),
+    dataset: fc.constantFrom(...DATASET_NAMES),
     data_dir: path,
     download: fc.boolean(),
     image_size: whole(8),

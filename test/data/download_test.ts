@@ -9,7 +9,8 @@ import {
   type DownloadOptions,
   type DownloadProgress,
 } from "../../src/data/download.ts";
-import { type Archive, ARCHIVES } from "../../src/data/archives.ts";
+import type { Archive } from "../../src/data/archives.ts";
+import { DOWNLOADABLE, releaseOf } from "../../src/data/catalog.ts";
 
 const CONTENT = Uint8Array.from({ length: 200_000 }, (_, i) => i * i >> 5);
 const SHA256 = sha256(CONTENT);
@@ -227,7 +228,7 @@ Deno.test("download: a data set's folder is there whole or not at all", async ()
 });
 
 Deno.test("download: every official archive has an address, a SHA-256 and a folder", () => {
-  for (const { url, sha256, folder } of Object.values(ARCHIVES)) {
+  for (const { url, sha256, folder } of DOWNLOADABLE.map((name) => releaseOf(name)!.archive)) {
     assert.match(url, /^https?:\/\/[^ ]+\.tar\.gz$/);
     assert.match(sha256, /^[0-9a-f]{64}$/);
     assert.match(folder, /^[\w-]+$/);

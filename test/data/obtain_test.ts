@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { archiveOf, ARCHIVES } from "../../src/data/archives.ts";
+import { archiveOf } from "../../src/data/archives.ts";
+import { CIFAR100 } from "../../src/data/cifar.ts";
 import { missingArchive, obtain } from "../../src/data/obtain.ts";
+import { STL10 } from "../../src/data/stl10.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { temporaryFolder, writeCifar100, writeStl10 } from "../made_data.ts";
 import { archiveOfFolder, serveArchive } from "../served_archive.ts";
@@ -22,20 +24,23 @@ function listener() {
   };
 }
 
-const FAST = { retryDelay: 1 };
+const FAST = { retryDelay: 1 }, STL = STL10.release!.archive;
 
 Deno.test("obtain: a command asks for the splits that it reads, and for nothing that is there", () => {
   using stl10 = writeStl10({ train: 2, test: 2, unlabeled: 2 });
   const wanted = { dataset: "stl10", data_dir: stl10.path } as const;
   assert.equal(missingArchive(wanted, "train"), null);
   Deno.removeSync(`${stl10.path}/unlabeled_X.bin`);
-  assert.equal(missingArchive(wanted, "train"), ARCHIVES.stl10);
-  assert.equal(missingArchive(wanted, "preview"), ARCHIVES.stl10);
+  assert.equal(missingArchive(wanted, "train"), STL);
+  assert.equal(missingArchive(wanted, "preview"), STL);
   assert.equal(missingArchive(wanted, "probe"), null);
   Deno.removeSync(`${stl10.path}/train_y.bin`);
-  assert.equal(missingArchive(wanted, "probe"), ARCHIVES.stl10);
+  assert.equal(missingArchive(wanted, "probe"), STL);
   assert.equal(missingArchive(wanted, "eval"), null);
-  assert.equal(missingArchive({ dataset: "cifar100", data_dir: stl10.path }, "eval"), ARCHIVES.cifar100);
+  assert.equal(
+    missingArchive({ dataset: "cifar100", data_dir: stl10.path }, "eval"),
+    CIFAR100.release!.archive,
+  );
   assert.equal(missingArchive({ dataset: "imagenet", data_dir: stl10.path }, "train"), null);
 });
 
@@ -100,17 +105,17 @@ Deno.test("obtain: what a killed process had unpacked is thrown away", async () 
 });
 
 Deno.test("archives: another address keeps the official SHA-256 unless it brings its own; nonsense is refused", () => {
-  assert.equal(archiveOf("stl10", ""), ARCHIVES.stl10);
+  assert.equal(archiveOf(STL, ""), STL);
   const mirror = "https://mirror.test/a/stl10_binary.tar.gz", sha256 = "0".repeat(64);
-  assert.deepEqual(archiveOf("stl10", mirror), { ...ARCHIVES.stl10, url: mirror });
-  assert.deepEqual(archiveOf("stl10", `${mirror}#sha256=${sha256}`), {
-    ...ARCHIVES.stl10,
+  assert.deepEqual(archiveOf(STL, mirror), { ...STL, url: mirror });
+  assert.deepEqual(archiveOf(STL, `${mirror}#sha256=${sha256}`), {
+    ...STL,
     url: mirror,
     sha256,
   });
   for (const wrong of ["mirror", "file:///stl10.tar.gz", "https://mirror.test/", `${mirror}#sha256=12`]) {
     assert.throws(
-      () => archiveOf("stl10", wrong),
+      () => archiveOf(STL, wrong),
       (error) =>
         error instanceof UsageError && error.message.startsWith(`Cannot use STEC_ARCHIVE=${wrong}: it takes`),
     );

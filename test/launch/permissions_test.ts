@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveEval, resolveTrain } from "../../src/config/resolve.ts";
-import { ARCHIVES } from "../../src/data/archives.ts";
+import { DOWNLOADABLE, releaseOf } from "../../src/data/catalog.ts";
 import { UsageError } from "../../src/base/errors.ts";
 import { denoCommand } from "../../src/launch/launch.ts";
 import {
@@ -75,7 +75,7 @@ Deno.test("permissions: an export may write its file and nothing more", () => {
   ]);
 });
 
-for (const archive of Object.values(ARCHIVES)) {
+for (const archive of DOWNLOADABLE.map((name) => releaseOf(name)!.archive)) {
   Deno.test(`permissions: a download of ${archive.title} may write to data_dir and reach its official host`, () => {
     const permissions = permissionsForDownload(archive, "/D");
     assert.deepEqual(allowed(permissions, "write"), ["/D"]);
