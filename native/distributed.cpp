@@ -150,6 +150,18 @@ std::optional<int> loopback_socket(const std::string& host, uint16_t port) {
   TORCH_CHECK(false, "port ", port, " of ", host, " cannot be used: ", std::strerror(failure));
 }
 
+// TCPStore waits for its first answer without a limit: another program on that port may take the connection and never
+// say anything. So it connects on a thread of its own, which is given up when the time is over.
+c10::intrusive_ptr<c10d::Store> connect_in_time(const std::string& host, const c10d::TCPStoreOptions& options) {
+  std::packaged_task<c10::intrusive_ptr<c10d::Store>()> connect(
+      [host, options] { return c10::make_intrusive<c10d::TCPStore>(host, options); });
+  auto connected = connect.get_future();
+  std::thread(std::move(connect)).detach();
+  TORCH_CHECK(connected.wait_for(options.timeout) == std::future_status::ready, "no answer within ",
+              options.timeout.count() / 1000.0, " s; another program may use this port");
+  return connected.get();
+}
+
 // While it lives, threads that are started yield to all others: they run once those wait, or their time is over.
 class Yielding {
  public:
@@ -279,7 +291,7 @@ double stec_store_new(const uint8_t* host, uint32_t host_length, uint32_t port, 
     options.timeout = milliseconds(timeout);
     const std::string name = text_of(host, host_length);
     if (options.isServer) options.masterListenFd = loopback_socket(name, options.port);
-    const auto store = c10::make_intrusive<c10d::TCPStore>(name, options);
+    const auto store = connect_in_time(name, options);
     return stores().insert(c10::make_intrusive<c10d::PrefixStore>(text_of(prefix, prefix_length), store));
   })
 }
