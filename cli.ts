@@ -10,7 +10,13 @@
 import { type Invocation, parseCommandLine } from "./src/config/command_line.ts";
 import { columns, fail, print, say } from "./src/config/terminal.ts";
 import { isLaunched, launch, type Program } from "./src/launch/launch.ts";
-import { onOrphaned, onStopSignals, STOP_STATUS, type StopSignal } from "./src/launch/signals.ts";
+import {
+  closeInspectorOnUserSignal,
+  onOrphaned,
+  onStopSignals,
+  STOP_STATUS,
+  type StopSignal,
+} from "./src/launch/signals.ts";
 import type { TrainResult } from "./src/commands/train.ts";
 
 async function main(args: string[]): Promise<number> {
@@ -92,6 +98,10 @@ async function run(invocation: Order): Promise<number> {
   const { launchedWorld } = await import("./src/distributed/world.ts");
   const world = launchedWorld(Deno.env), isFirst = world === null || world.rank === 0;
   if (isFirst) invocation.notes.forEach(say);
+  if (invocation.command !== "inspect" && invocation.command !== "export") {
+    const { stopOnUserSignal } = await import("./src/torch/signals.ts");
+    stopOnUserSignal();
+  }
   switch (invocation.command) {
     case "train": {
       const { train } = await import("./src/commands/train.ts");
@@ -164,6 +174,7 @@ function describeResult({ steps, test, baselines }: TrainResult): string {
 }
 
 if (import.meta.main) {
+  closeInspectorOnUserSignal();
   globalThis.addEventListener("unhandledrejection", (event) => fail(event.reason));
   Deno.exit(await main(Deno.args).catch(fail));
 }

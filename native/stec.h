@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 
-#define STEC_ABI_VERSION 6
+#define STEC_ABI_VERSION 7
 #define STEC_API __attribute__((visibility("default")))
 
 #define STEC_FAILED (-1)
@@ -70,6 +70,8 @@ STEC_API uint32_t stec_last_error(uint8_t* out, uint32_t capacity);
 STEC_API int32_t stec_describe(uint8_t* out, uint32_t capacity);
 STEC_API int32_t stec_set_threads(uint32_t threads);
 STEC_API int32_t stec_threads(void);
+/* signals.cpp: from now on the process gets the signal `by` in the place of `signal`. */
+STEC_API int32_t stec_replace_signal(int32_t signal, int32_t by);
 
 /* ---- dispatch.cpp: any operator ---- */
 

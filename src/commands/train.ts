@@ -24,7 +24,7 @@ import { buildModel, buildOptimizer, buildSchedule } from "../training/build.ts"
 import { Checkpoints } from "../training/checkpoints.ts";
 import { replayedSteps } from "../training/graph_step.ts";
 import { describeFault, DivergedError, faultOf, firstNonFinite } from "../training/guards.ts";
-import { unlessStopped } from "../training/interruption.ts";
+import { unlessStopped, untilStopped, yieldToSignals } from "../training/interruption.ts";
 import { type Log, openLog } from "../training/log.ts";
 import {
   allowTf32,
@@ -107,7 +107,7 @@ async function trainOn(
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
   using _reducer = learner.reducer, _graph = learner.graph;
   const schedule = buildSchedule(settings, plan);
-  const checkpoints = new Checkpoints(settings, learner, plan);
+  using checkpoints = new Checkpoints(settings, learner, plan);
   let steps = checkpoints.start();
   if (peers.rank === 0) writeJson(settings.results_path, "flags.json", settings);
   using log = openLog({ plan, doneSteps: steps, globalBatch, folder: settings.results_path }, peers.rank);
@@ -171,7 +171,8 @@ async function trainOn(
   learner.reducer?.[Symbol.dispose]();
   peers.part();
   if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
-  const test = learner.model.supervisedHead ? await testAtEnd(settings, learner, log) : null;
+  const test = learner.model.supervisedHead ? await testAtEnd(settings, learner, log, signal) : null;
+  if (signal.aborted) return { interrupted: true, steps, test: null, baselines: null };
   if (test !== null) {
     log.write(placeOf(plan, steps), steps, { "test/loss": test.loss, "test/accuracy": test.accuracy });
   }
@@ -205,16 +206,6 @@ function refuseNonFinite({ model }: Learner, steps: number, checkpoints: Checkpo
   const place = firstNonFinite(model, () => {});
   if (place === null) return;
   throw new DivergedError(`Stopped: after step ${steps} ${place} is not finite; ${checkpoints.lastGood}`);
-}
-
-/** When signals were last let in. */
-let yielded = 0;
-
-/** Lets signals in, ten times a second: steps block the event loop, and only a timer's turn lets it look at signals. */
-async function yieldToSignals(): Promise<void> {
-  if (performance.now() - yielded < 100) return;
-  await new Promise((resolve) => setTimeout(resolve));
-  yielded = performance.now();
 }
 
 function sourceOptions(settings: TrainSettings, { device, peers, notes }: Site): BatchSourceOptions {
@@ -261,10 +252,12 @@ async function testAtEnd(
   settings: TrainSettings,
   learner: Learner,
   log: Log,
+  signal: TrainOptions["signal"],
 ): Promise<TestResult | null> {
   await using images = await openImages(settings, "test");
   if (images.count === 0) return null;
-  const result = await test(learner.model, images, { ...learner, batchSize: settings.batch_size });
+  const options = { ...learner, batchSize: settings.batch_size };
+  const result = await test(learner.model, untilStopped(images, signal), options);
   log.notes(images.notes);
   return result;
 }

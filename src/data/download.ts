@@ -32,9 +32,14 @@ export interface DownloadOptions {
   readonly attempts?: number;
   /** Milliseconds before the second attempt, doubled for each later one; default 1,000. */
   readonly retryDelay?: number;
+  /** How many bytes the file may have at most; default 2^33. */
+  readonly maxBytes?: number;
   /** Ends the download; what was received stays for the next time. */
   readonly signal?: AbortSignal;
 }
+
+/** No archive of a data set is as large. A server that never ends must not fill the disk. */
+const MAX_BYTES = 2 ** 33;
 
 /** A failure that no further attempt would mend. */
 class PermanentError extends Error {}
@@ -116,13 +121,19 @@ export async function downloadFile(
 /** Receives until the file is whole, again and again as long as it grows. */
 async function receiveAll(url: string, part: string, options: DownloadOptions): Promise<void> {
   const { attempts = 5, retryDelay = 1000, signal } = options;
+  // A server that begins anew every time brings it no further than before.
+  let most = await sizeOf(part) ?? 0;
+  if (most > 0 && (await Deno.lstat(part)).isSymlink) {
+    throw new Error(`${part} is a link to another file; remove it`);
+  }
   for (let failures = 0;;) {
-    const before = await sizeOf(part) ?? 0;
     try {
       return await receive(url, part, options);
     } catch (error) {
       signal?.throwIfAborted();
-      failures = (await sizeOf(part) ?? 0) > before ? 0 : failures + 1;
+      const size = await sizeOf(part) ?? 0;
+      failures = size > most ? 0 : failures + 1;
+      most = Math.max(most, size);
       if (error instanceof PermanentError) throw error;
       if (error instanceof Deno.errors.NotCapable) throw new PermanentError(describeRefusal(error));
       if (failures >= attempts) throw new Error(`${messageOf(error)} (attempt ${failures} of ${attempts})`);
@@ -141,7 +152,7 @@ function describeRefusal({ message }: Error): string {
 
 /** One transfer: asks for what is missing and appends it. Returns when the file is whole. */
 async function receive(url: string, part: string, options: DownloadOptions): Promise<void> {
-  const { stallTimeout = 30_000, onProgress, signal } = options;
+  const { stallTimeout = 30_000, maxBytes = MAX_BYTES, onProgress, signal } = options;
   const stall = new AbortController();
   const giveUp = () => stall.abort(new Error(`nothing came for ${stallTimeout / 1000} s`));
   let timer = setTimeout(giveUp, stallTimeout);
@@ -163,8 +174,9 @@ async function receive(url: string, part: string, options: DownloadOptions): Pro
     for await (const bytes of response.body ?? []) {
       clearTimeout(timer);
       timer = setTimeout(giveUp, stallTimeout);
-      writeFully(file, bytes);
       done += bytes.length;
+      if (done > maxBytes) throw new PermanentError(`more than ${maxBytes} bytes came`);
+      writeFully(file, bytes);
       onProgress?.({ stage: "download", done, total: extent.total });
     }
     if (extent.total !== undefined && done < extent.total) {

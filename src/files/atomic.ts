@@ -14,9 +14,10 @@ function splitPath(path: string): [folder: string, name: string] {
   return [slash < 0 ? "." : path.slice(0, slash) || "/", path.slice(slash + 1)];
 }
 
-/** Where a file is written before it takes the place of `path`; the process id keeps two writers apart. */
+/** Where a file is written before it takes the place of `path`. Nobody can tell the name, and plant a file there. */
 export function temporaryPath(path: string): string {
-  return `${path}.tmp-${Deno.pid}`;
+  const random = crypto.getRandomValues(new Uint8Array(8));
+  return `${path}.tmp-${Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
 /**
@@ -32,13 +33,14 @@ export function writeAtomically(
 ): void {
   try {
     {
-      using file = Deno.openSync(temporary, { write: true, create: true, truncate: true });
+      using file = Deno.openSync(temporary, { write: true, createNew: true });
       write(file);
       file.syncSync();
     }
     Deno.renameSync(temporary, path);
   } catch (thrown) {
-    removeIfThere(temporary);
+    // What somebody else has put there stays.
+    if (!(thrown instanceof Deno.errors.AlreadyExists)) removeIfThere(temporary);
     throw new Error(`Cannot write ${path}: ${messageOf(thrown)}`, { cause: thrown });
   }
   syncFolder(splitPath(path)[0]);
@@ -64,7 +66,6 @@ export function append(path: string, file: Deno.FsFile, bytes: Uint8Array): void
  */
 export function replaceByLink(from: string, to: string): void {
   const temporary = temporaryPath(to);
-  removeIfThere(temporary);
   try {
     Deno.linkSync(from, temporary);
   } catch (error) {
@@ -90,7 +91,7 @@ function copyAtomically(from: string, to: string, temporary: string): void {
  */
 export function removeLeftovers(folder: string, isMeant: (name: string) => boolean): string[] {
   const isLeftover = (name: string) => {
-    const parts = /^(.*)\.tmp-\d+$/.exec(name);
+    const parts = /^(.*)\.tmp-[0-9a-f]+$/.exec(name);
     return parts !== null && isMeant(parts[1]);
   };
   const leftovers = [...Deno.readDirSync(folder)].map((entry) => entry.name).filter(isLeftover);

@@ -17,12 +17,7 @@ export class ByteFile {
   constructor(path: string) {
     this.path = path;
     this.#file = open(path);
-    const { isFile, size } = this.#file.statSync();
-    if (!isFile) {
-      this.#file.close();
-      throw new TypeError(`Cannot read ${path}: it is not a file`);
-    }
-    this.size = size;
+    this.size = this.#file.statSync().size;
   }
 
   /** Fills `target` with the bytes from `offset` on; throws where the file ends before. */
@@ -60,6 +55,8 @@ export class ByteFile {
 
 function open(path: string): Deno.FsFile {
   try {
+    // Before it is opened: that alone waits for a writer where it is a pipe.
+    if (!Deno.statSync(path).isFile) throw new TypeError(`Cannot read ${path}: it is not a file`);
     return Deno.openSync(path, { read: true });
   } catch (thrown) {
     if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { onStopSignals, STOP_STATUS, type StopSignal } from "./signals.ts";
+import { onOrphaned, onStopSignals, STOP_STATUS, type StopSignal } from "./signals.ts";
 
 /** The variable by which a process knows that it was started here. */
 const LAUNCHED = "STEC_LAUNCHED";
@@ -24,6 +24,15 @@ export interface Program {
 /** Whether this process was started by {@linkcode launch}. */
 export function isLaunched(): boolean {
   return Deno.env.get(LAUNCHED) === "1";
+}
+
+/**
+ * Whether `deno task` started this process, by a variable that it sets. Without it nobody could stop the run any more,
+ * while a shell that has ended may have left its programs running on purpose.
+ */
+function isStartedByTask(): boolean {
+  const variable = "INIT_CWD";
+  return Deno.permissions.querySync({ name: "env", variable }).state === "granted" && Deno.env.has(variable);
 }
 
 /**
@@ -54,6 +63,12 @@ export async function launch(programs: readonly Program[]): Promise<number> {
     killed = signal;
     sendAll("SIGKILL");
   });
+  using _parent = isStartedByTask()
+    ? onOrphaned(() => {
+      asked ??= "SIGTERM";
+      sendAll("SIGTERM");
+    })
+    : null;
   try {
     for (const program of programs) children.push(start(program));
     await Promise.all(children.map(async (child, rank) => {

@@ -1,20 +1,42 @@
 /**
- * The signals that ask a program to end: Ctrl-C, and what `kill` and job schedulers send.
+ * The signals that ask a program to end: Ctrl-C, a terminal that closes, and what `kill` and job schedulers send.
  *
  * @module
  */
 
+import inspector from "node:inspector";
+
 /** A signal that asks a program to end. */
-export type StopSignal = "SIGINT" | "SIGTERM";
+export type StopSignal = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGUSR1";
 
 /** The exit status that tells which signal ended a program. */
-export const STOP_STATUS: { readonly [K in StopSignal]: number } = { SIGINT: 130, SIGTERM: 143 };
+export const STOP_STATUS: { readonly [K in StopSignal]: number } = {
+  SIGINT: 130,
+  SIGTERM: 143,
+  SIGHUP: 129,
+  // As SIGTERM, which it is passed on as.
+  SIGUSR1: 143,
+};
 
 /**
  * A terminal sends Ctrl-C to every process in it, and `deno task` passes its own on, so that one key press arrives
  * twice within milliseconds. A person's second one comes later than this.
  */
 const SAME_PRESS_MS = 300;
+
+/** When Deno's inspector is closed after SIGUSR1, which opens it some milliseconds later. */
+const CLOSE_MS = [0, 5, 20, 100, 500];
+
+/**
+ * Closes the inspector that Deno opens on SIGUSR1. A process that has loaded the native library does better, see
+ * `stopOnUserSignal`.
+ */
+export function closeInspectorOnUserSignal(): void {
+  const canClose = () => Deno.permissions.querySync({ name: "sys" }).state === "granted";
+  Deno.addSignalListener("SIGUSR1", () => {
+    if (canClose()) CLOSE_MS.forEach((delay) => setTimeout(() => inspector.close(), delay));
+  });
+}
 
 /** How often it is looked whether the parent process is still there. */
 const PARENT_MS = 500;
@@ -37,7 +59,7 @@ export function onStopSignals(
   again: (signal: StopSignal) => void,
 ): Disposable {
   let since: number | undefined;
-  const listeners = (["SIGINT", "SIGTERM"] as const).map((signal) => {
+  const listeners = (Object.keys(STOP_STATUS) as StopSignal[]).map((signal) => {
     const listener = () => {
       if (since === undefined) {
         since = performance.now();

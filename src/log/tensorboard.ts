@@ -84,10 +84,16 @@ class Message {
   }
 }
 
+/** The names of event files, with the time that they were made at. */
+const EVENT_FILE = /^events\.out\.tfevents\.(\d{1,15})\./;
+
 /** Creates a file that sorts after the ones that are there, as TensorBoard reads a folder by name. */
 function createEventFile(folder: string, seconds: number): Deno.FsFile {
+  const others = Array.from(Deno.readDirSync(folder), ({ name }) => EVENT_FILE.exec(name)?.[1] ?? "0");
+  // The clock may have been set back.
+  const time = Math.max(Math.floor(seconds), ...others.map(Number));
   for (let attempt = 0;; attempt++) {
-    const name = `events.out.tfevents.${Math.floor(seconds)}.stec.${String(attempt).padStart(3, "0")}`;
+    const name = `events.out.tfevents.${time}.stec.${String(attempt).padStart(3, "0")}`;
     try {
       return Deno.openSync(`${folder}/${name}`, { write: true, createNew: true });
     } catch (error) {

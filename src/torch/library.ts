@@ -9,7 +9,7 @@
 
 import { type NativeManifest, readManifest } from "../setup/manifest.ts";
 
-const ABI_VERSION = 6;
+const ABI_VERSION = 7;
 
 /** The most arguments, or results, of one call (STEC_SLOTS). */
 const SLOTS = 64;
@@ -27,6 +27,7 @@ const SYMBOLS = {
   stec_describe: { parameters: ["buffer", /* out */ "u32" /* capacity */], result: "i32" },
   stec_set_threads: { parameters: ["u32" /* threads */], result: "i32" },
   stec_threads: { parameters: [], result: "i32" },
+  stec_replace_signal: { parameters: ["i32", /* signal */ "i32" /* by */], result: "i32" },
   stec_find_operator: { parameters: ["buffer", /* name */ "u32" /* length */], result: "i32" },
   stec_operator_schema: {
     parameters: ["u32", /* op */ "buffer", /* out */ "u32" /* capacity */],

@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from "node:util";
 import { removeIfThere, removeLeftovers, replaceByLink } from "../files/atomic.ts";
 import { brief } from "../checkpoint/brief.ts";
 import type { Plain } from "../checkpoint/lightning.ts";
+import { FolderLock } from "../files/lock.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { ALONE } from "../nn/peers.ts";
 import { Generator } from "../torch/random.ts";
@@ -35,12 +36,14 @@ const BEST_EVERY_EPOCHS = 10;
 const SECONDS_BETWEEN_EPOCH_SAVES = 60;
 
 /** Writes and finds the checkpoints of a run. Of several processes that share it, only process 0 sees the files. */
-export class Checkpoints {
+export class Checkpoints implements Disposable {
   /** What the user should know about how the run starts. */
   readonly notes: string[] = [];
   readonly #settings: TrainSettings;
   readonly #learner: Learner;
   readonly #plan: Plan;
+  /** Keeps other runs out of the results folder; only process 0 has it. */
+  #lock: FolderLock | undefined;
   #bestScore: number | null = null;
   /** Steps done when the newest checkpoint was written, and when that was. */
   #savedSteps = -1;
@@ -62,7 +65,7 @@ export class Checkpoints {
 
   #load(): number {
     const { ckpt_path, resume, results_path, stop_gradient, reinitialize_supervised_head } = this.#settings;
-    Deno.mkdirSync(results_path, { recursive: true });
+    this.#lock = new FolderLock(results_path, (note) => this.notes.push(note));
     removeLeftovers(results_path, (name) => OWN.test(name));
     const earlier = checkpointsIn(results_path);
     if (resume && earlier.length > 0) return this.#resume(earlier);
@@ -199,8 +202,7 @@ export class Checkpoints {
   save(steps: number, learningRate: number): void {
     if (steps === this.#savedSteps || !this.#isFirst) return;
     const { keep, results_path } = this.#settings;
-    // It may have been removed meanwhile.
-    Deno.mkdirSync(results_path, { recursive: true });
+    this.#lock?.check();
     if (keep > 1 && this.#savedPath === this.#path(LAST)) {
       replaceByLink(this.#path(LAST), this.#path(`step-${String(this.#savedSteps).padStart(8, "0")}.ckpt`));
     }
@@ -213,6 +215,11 @@ export class Checkpoints {
     const older = checkpointsIn(results_path).filter((name) => OLDER.test(name));
     for (const name of [...this.#damaged, ...older.slice(keep - 1)]) removeIfThere(this.#path(name));
     this.#damaged = [];
+  }
+
+  /** Gives the results folder back. */
+  [Symbol.dispose](): void {
+    this.#lock?.[Symbol.dispose]();
   }
 
   get #isFirst(): boolean {

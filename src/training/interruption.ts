@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { PlainImages } from "../data/dataset.ts";
+
 /** How often the signal is looked at. */
 const LOOK_MS = 50;
 
@@ -19,4 +21,33 @@ export async function unlessStopped<T>(
   } finally {
     clearInterval(timer);
   }
+}
+
+/** When signals were last let in. */
+let yielded = 0;
+
+/** Lets signals in, ten times a second: steps block the event loop, and only a timer's turn lets it look at signals. */
+export async function yieldToSignals(): Promise<void> {
+  if (performance.now() - yielded < 100) return;
+  await new Promise((resolve) => setTimeout(resolve));
+  yielded = performance.now();
+}
+
+/** The same images, whose batches end early where the signal asks to stop. */
+export function untilStopped(images: PlainImages, signal: Pick<AbortSignal, "aborted">): PlainImages {
+  const { name, count, classes, notes } = images;
+  return {
+    name,
+    count,
+    classes,
+    notes,
+    async *batches(batchSize) {
+      for await (const batch of images.batches(batchSize)) {
+        yield batch;
+        await yieldToSignals();
+        if (signal.aborted) return;
+      }
+    },
+    [Symbol.asyncDispose]: () => images[Symbol.asyncDispose](),
+  };
 }

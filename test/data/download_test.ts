@@ -163,6 +163,40 @@ Deno.test("download: a server that never sends all ends in an error, and the par
   });
 });
 
+Deno.test("download: a server that begins anew for ever is given up", async () => {
+  let requests = 0;
+  // It knows no ranges, and cuts each transfer.
+  const handler = () => {
+    requests++;
+    return serve(new Request("http://127.0.0.1"), "cut", 1000);
+  };
+  await withServer(handler, async (url, folder) => {
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, FAST), /attempt 3 of 3/);
+    // The first one brought something.
+    assert.equal(requests, 4);
+  });
+});
+
+Deno.test("download: a server that sends more than any archive has is given up at once", async () => {
+  let requests = 0;
+  const handler = () => new Response(CONTENT, { headers: { "x-request": `${++requests}` } });
+  await withServer(handler, async (url, folder) => {
+    const options = { ...FAST, maxBytes: 100_000 };
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, options), /more than 100000 bytes came/);
+    assert.equal(requests, 1);
+    assert(Deno.statSync(`${folder}/f.part`).size <= 100_000);
+  });
+});
+
+Deno.test("download: a link in the place of the part is not written through", async () => {
+  await withServer(() => new Response(CONTENT), async (url, folder) => {
+    Deno.writeTextFileSync(`${folder}/precious`, "kept");
+    Deno.symlinkSync(`${folder}/precious`, `${folder}/f.part`);
+    await assert.rejects(downloadFile(url, `${folder}/f`, SHA256, FAST), /is a link to another file/);
+    assert.equal(Deno.readTextFileSync(`${folder}/precious`), "kept");
+  });
+});
+
 Deno.test("download: another file than the wanted one is refused with both SHA-256s, and removed", async () => {
   const other = new TextEncoder().encode("<html>Moved</html>");
   await withServer(() => new Response(other), async (url, folder) => {

@@ -13,7 +13,8 @@ Deno.test("atomic: a file appears whole, and replaces the one before", () => {
     for (const contents of ["first, and longer", "second"]) {
       writeAtomically(path, (file) => {
         writeFully(file, text(contents));
-        assert.deepEqual(names(folder).filter((name) => name !== "a"), [`a.tmp-${Deno.pid}`]);
+        const [temporary] = names(folder).filter((name) => name !== "a");
+        assert.match(temporary, /^a\.tmp-[0-9a-f]{16}$/);
       });
       assert.equal(Deno.readTextFileSync(path), contents);
     }
@@ -88,5 +89,18 @@ Deno.test("atomic: what killed processes left is removed, and nothing else", () 
       "last.ckpt.tmp-99999",
     ]);
     assert.deepEqual(names(folder), kept.sort());
+  });
+});
+
+Deno.test("atomic: a link planted under the temporary name is not written through", () => {
+  inFolder((folder) => {
+    Deno.writeTextFileSync(`${folder}/precious`, "kept");
+    Deno.symlinkSync(`${folder}/precious`, `${folder}/planted`);
+    assert.throws(
+      () => writeAtomically(`${folder}/a`, (file) => writeFully(file, text("bad")), `${folder}/planted`),
+      /^Error: Cannot write .*a: /,
+    );
+    assert.equal(Deno.readTextFileSync(`${folder}/precious`), "kept");
+    assert.deepEqual(names(folder), ["planted", "precious"]);
   });
 });

@@ -125,6 +125,17 @@ Deno.test("tensorboard: a resumed run has a later file that begins by purging", 
   });
 });
 
+Deno.test("tensorboard: a file that is made after the clock was set back sorts behind the others", () => {
+  inFolder((folder) => {
+    for (const seconds of [1_700_000_000, 1_600_000_000, 1_600_000_000]) {
+      const before = eventFiles(folder);
+      new TensorBoardWriter(folder, { now: () => seconds * 1000 })[Symbol.dispose]();
+      assert.deepEqual(eventFiles(folder).slice(0, -1), before);
+    }
+    assert.equal(eventFiles(folder).length, 3);
+  });
+});
+
 Deno.test("tensorboard: an event is in the file as soon as it is written", () => {
   inFolder((folder) => {
     using writer = new TensorBoardWriter(folder);

@@ -133,3 +133,68 @@ Deno.test("interrupt: a run goes on when nobody reads what it says", async () =>
   assert.equal((await process.status).code, 0);
   assert.equal(savedStep(results), 20);
 });
+
+/** So long that it is still running when something happens to it. */
+const LONG = ["--max_epochs", "100000"];
+
+for (const [signal, code] of [["SIGUSR1", 143], ["SIGHUP", 129]] as const) {
+  Deno.test(`interrupt: ${signal} saves and stops, and leaves no inspector open`, async () => {
+    using folder = writeCifar({ train: 40, test: 4 });
+    const results = join(folder.path, "results");
+    const run = new Run(folder.path, results, LONG);
+    await run.reach(3);
+    run.process.kill(signal);
+    const { code: status, errors } = await run.end();
+    assert.equal(status, code, errors);
+    // The launching process may have opened it for milliseconds; the one that trains may not.
+    assert(errors.split("Debugger listening").length <= 2, errors);
+    await assert.rejects(fetch("http://127.0.0.1:9229/json/list"));
+    assert.match(errors, /Stopping after this step, with a checkpoint/);
+    assert(savedStep(results) >= 3);
+  });
+}
+
+Deno.test("interrupt: a second run in the same folder is refused, and the first one goes on", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  const results = join(folder.path, "results");
+  const first = new Run(folder.path, results, LONG);
+  await first.reach(2);
+  const second = await new Run(folder.path, results, LONG).end();
+  assert.equal(second.code, 1);
+  assert.match(
+    second.errors,
+    /^Cannot write results to .*: process \d+, started at .* is writing there; use another folder$/m,
+  );
+  first.process.kill("SIGINT");
+  assert.equal((await first.end()).code, 130);
+  assert(savedStep(results) >= 2);
+});
+
+Deno.test("interrupt: a results folder that is removed during a run ends it with a sentence", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  const results = join(folder.path, "results");
+  const run = new Run(folder.path, results, LONG);
+  await run.reach(2);
+  Deno.renameSync(results, join(folder.path, "elsewhere"));
+  const { code, errors } = await run.end();
+  assert.equal(code, 1);
+  assert.match(errors, /the folder was removed or replaced during the run/);
+});
+
+Deno.test("interrupt: a task that is killed leaves nothing running, and a checkpoint", async () => {
+  using folder = writeCifar({ train: 40, test: 4 });
+  const results = join(folder.path, "results");
+  const task = new Deno.Command(denoCommand(), {
+    args: ["task", "train", ...FLAGS, ...LONG, "--data_dir", folder.path, "--results_path", results],
+    cwd: REPOSITORY,
+    env: { OMP_NUM_THREADS: "1" },
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  while (loggedStep(results) < 2) await pause(20);
+  task.kill("SIGKILL");
+  // All that it started holds the other end.
+  await new Response(task.stderr).text();
+  await task.status;
+  assert(savedStep(results) >= 2);
+});
