@@ -7,7 +7,7 @@
 import { viewRecipes } from "../augment/recipe.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { say } from "../config/terminal.ts";
-import type { BatchPlace, BatchSource, BatchSourceOptions, Prepared } from "../data/batches.ts";
+import type { BatchSource, BatchSourceOptions } from "../data/batches.ts";
 import { entryOf } from "../data/catalog.ts";
 import { openImages, openSource } from "../data/open.ts";
 import { parallelize } from "../distributed/ddp.ts";
@@ -23,21 +23,14 @@ import { commonFacts, gpuUuid } from "../training/common_facts.ts";
 import { buildModel, buildOptimizer, buildSchedule } from "../training/build.ts";
 import { Checkpoints } from "../training/checkpoints.ts";
 import { replayedSteps } from "../training/graph_step.ts";
-import { describeFault, DivergedError, faultOf, firstNonFinite } from "../training/guards.ts";
-import { unlessStopped, untilStopped, yieldToSignals } from "../training/interruption.ts";
+import { untilStopped } from "../training/interruption.ts";
 import { type Log, openLog } from "../training/log.ts";
-import {
-  allowTf32,
-  deviceNotes,
-  LAYOUT,
-  machineMetrics,
-  resolveDevice,
-  resolvePrecision,
-} from "../machine/machine.ts";
+import { allowTf32, deviceNotes, LAYOUT, resolveDevice, resolvePrecision } from "../machine/machine.ts";
 import { placeOf, planRun } from "../training/plan.ts";
 import { writeJson } from "../files/json.ts";
-import { type Learner, readMetrics, trainStep, validate } from "../training/step.ts";
-import { type Remedy, Watch } from "../training/watch.ts";
+import type { Learner } from "../training/step.ts";
+import { Faults } from "../training/faults.ts";
+import { runLoop } from "../training/loop.ts";
 
 /** How a training run ended. */
 export interface TrainResult {
@@ -107,67 +100,31 @@ async function trainOn(
   using _model = learner.model, _optimizer = learner.optimizer, _scaler = learner.scaler;
   using _reducer = learner.reducer, _graph = learner.graph;
   const schedule = buildSchedule(settings, plan);
+  const rateAt = (steps: number) => settings.learning_rate * schedule(steps);
   using checkpoints = new Checkpoints(settings, learner, plan);
-  let steps = checkpoints.start();
+  const done = checkpoints.start();
   if (peers.rank === 0) writeJson(settings.results_path, "flags.json", settings);
-  using log = openLog({ plan, doneSteps: steps, globalBatch, folder: settings.results_path }, peers.rank);
+  using log = openLog({ plan, doneSteps: done, globalBatch, folder: settings.results_path }, peers.rank);
   for (const note of deviceNotes(settings.gpus, device, peers.size > 1)) log.note(note);
   for (const note of checkpoints.notes) log.note(note);
   log.note(`Validation (val/): ${source.validationNote}`);
   log.notes(source.notes);
 
-  const watch = new Watch(steps, always);
-  let stopped = peers.any(signal.aborted);
-  while (steps < plan.totalSteps && !stopped) {
-    const place = placeOf(plan, steps), learningRate = settings.learning_rate * schedule(steps);
-    const pace = { learningRate, progress: steps / plan.scheduleSteps };
-    const asked = performance.now();
-    const prepared = await nextBatch(source, place, site, signal);
-    if (prepared === null) {
-      stopped = true;
-      break;
-    }
-    const waited = performance.now() - asked;
-    log.notes(source.notes);
-    const careful = watch.isCareful(steps);
-    const pending = watch.isSkipped(steps) ? null : trainStep(learner, prepared, pace, careful);
-    steps++;
-    const epochEnds = steps % plan.stepsPerEpoch === 0 || steps === plan.totalSteps;
-    const logs = steps % settings.log_every === 0 || epochEnds;
-    // Reading metrics waits for a GPU, so most steps do not, but for those that may be saved.
-    if (pending !== null && (logs || careful || checkpoints.isDue(steps))) {
-      const metrics = readMetrics(pending, "train/", peers), fault = faultOf(metrics);
-      if (fault !== null) {
-        const remedy = watch.judge(steps, settings.on_nan, peers.any(checkpoints.exist));
-        const sentence = remedy === "look for it"
-          ? `step ${steps}, or one before it, went wrong: ${fault}`
-          : describeFault(fault, steps, learner, prepared);
-        if (remedy === "stop") throw new DivergedError(`Stopped: ${sentence}; ${checkpoints.lastGood}`);
-        steps = goBack(checkpoints, log, remedy, sentence);
-        watch.passed(steps);
-        continue;
-      }
-      watch.passed(steps);
-      if (logs) {
-        log.write(place, steps, {
-          ...metrics,
-          learning_rate: learningRate,
-          ...log.speed,
-          ...machineMetrics(learner),
-          ...learner.reducer?.times(),
-        });
-      }
-    } else if (pending !== null) pending.values[Symbol.dispose]();
-    else if (watch.isGood(steps - 1)) watch.passed(steps);
-    log.step(place, waited);
-    const validation = epochEnds ? await validate(learner, source) : null;
-    if (validation !== null) log.write(place, steps, validation);
-    checkpoints.afterStep(steps, validation?.["val/loss"] ?? null, learningRate);
-    await yieldToSignals();
-    stopped = peers.any(signal.aborted);
-  }
-  if (!watch.isGood(steps)) refuseNonFinite(learner, steps, checkpoints);
-  checkpoints.save(steps, settings.learning_rate * schedule(steps));
+  const faults = new Faults({ steps: done, always, onNan: settings.on_nan, learner, checkpoints, log });
+  const { steps, stopped } = await runLoop({
+    plan,
+    source,
+    learner,
+    peers,
+    checkpoints,
+    faults,
+    log,
+    rateAt,
+    logEvery: settings.log_every,
+    signal,
+  }, done);
+  faults.refuseNonFinite(steps);
+  checkpoints.save(steps, rateAt(steps));
   learner.reducer?.[Symbol.dispose]();
   peers.part();
   if (stopped || peers.rank !== 0) return { interrupted: stopped, steps, test: null, baselines: null };
@@ -179,33 +136,6 @@ async function trainOn(
   const entry = entryOf(settings.dataset), compares = entry.stored === "memory" && entry.comparesBaselines;
   const baselines = compares ? await measureBaselines(settings, device) : null;
   return { interrupted: false, steps, test, baselines };
-}
-
-/** Waits for a batch; null if the run is asked to stop before it comes. Several processes stop after the same step. */
-async function nextBatch(
-  source: BatchSource,
-  place: BatchPlace,
-  { peers }: Site,
-  signal: TrainOptions["signal"],
-): Promise<Prepared | null> {
-  const prepared = source.prepare(place);
-  return peers.size > 1 ? await prepared : await unlessStopped(prepared, signal);
-}
-
-/** Goes back to the newest checkpoint, says so, and returns the steps that were done then. */
-function goBack(checkpoints: Checkpoints, log: Log, remedy: Remedy, fault: string): number {
-  const steps = checkpoints.rollBack(),
-    why = remedy === "pass over" ? "to pass over a batch" : "to see where";
-  log.rewind(steps);
-  log.note(`Back to step ${steps}, ${why}: ${fault}`);
-  return steps;
-}
-
-/** Keeps a model that went wrong in steps that were not looked at out of the checkpoints. */
-function refuseNonFinite({ model }: Learner, steps: number, checkpoints: Checkpoints): void {
-  const place = firstNonFinite(model, () => {});
-  if (place === null) return;
-  throw new DivergedError(`Stopped: after step ${steps} ${place} is not finite; ${checkpoints.lastGood}`);
 }
 
 function sourceOptions(settings: TrainSettings, { device, peers, notes }: Site): BatchSourceOptions {
