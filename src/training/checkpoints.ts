@@ -220,6 +220,7 @@ export class Checkpoints implements Disposable {
   /** Gives the results folder back. */
   [Symbol.dispose](): void {
     this.#lock?.[Symbol.dispose]();
+    this.#lock = undefined;
   }
 
   get #isFirst(): boolean {

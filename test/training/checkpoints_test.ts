@@ -23,6 +23,8 @@ class MadeRun implements Disposable {
   readonly learner: Learner;
   readonly checkpoints: Checkpoints;
 
+  static #current: Checkpoints | undefined;
+
   constructor(folder: string, more: Record<string, unknown> = {}, stepsPerEpoch = 100) {
     const settings = this.settings = resolveTrain({
       results_path: folder,
@@ -44,6 +46,9 @@ class MadeRun implements Disposable {
     const { max_epochs: maxEpochs, max_steps: maxSteps, warmup_epochs: warmupEpochs } = settings;
     const plan = planRun({ count: stepsPerEpoch, globalBatch: 1, maxEpochs, maxSteps, warmupEpochs });
     this.checkpoints = new Checkpoints(settings, this.learner, plan);
+    // A new run stands for a new process: the one before has given its folder back.
+    MadeRun.#current?.[Symbol.dispose]();
+    MadeRun.#current = this.checkpoints;
   }
 
   #mark() {
@@ -71,7 +76,9 @@ class MadeRun implements Disposable {
   }
 }
 
-const names = (folder: string) => [...Deno.readDirSync(folder)].map((entry) => entry.name).sort();
+/** The files of a folder but for its lock. */
+const names = (folder: string) =>
+  [...Deno.readDirSync(folder)].map((entry) => entry.name).filter((name) => name !== ".lock").sort();
 
 /** Changes one byte in the middle of a file that may have other names. */
 function damage(path: string): void {
@@ -217,15 +224,15 @@ Deno.test("checkpoints: a run that starts anew moves an earlier one's files asid
   assert.deepEqual(names(folder.path), ["earlier-1", "earlier-2", "last.ckpt", "notes.txt"]);
 });
 
-Deno.test("checkpoints: a folder that is removed meanwhile is made again", () => {
+Deno.test("checkpoints: a folder that is removed during the run is an error, and is not made again", () => {
   using folder = temporaryFolder();
   const results = join(folder.path, "a", "results");
   using run = new MadeRun(results);
   run.checkpoints.start();
   run.save(10);
   Deno.removeSync(join(folder.path, "a"), { recursive: true });
-  run.save(20);
-  assert.deepEqual([names(results), stepOf(join(results, "last.ckpt"))], [["last.ckpt"], 20]);
+  assert.throws(() => run.save(20), /results: the folder was removed or replaced during the run/);
+  assert.deepEqual(names(folder.path), []);
 });
 
 Deno.test("checkpoints: a process killed between two files leaves nothing that stays", () => {
