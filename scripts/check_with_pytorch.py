@@ -5,6 +5,7 @@
     python3 scripts/check_with_pytorch.py --checkpoint C      also exports C and loads it into torchvision and timm
     python3 scripts/check_with_pytorch.py --speed             compares the time to load 100 MB
     python3 scripts/check_with_pytorch.py --fixtures          writes test/fixtures/checkpoint anew
+    python3 scripts/check_with_pytorch.py --names             writes its encoders.json anew: the names of others' models
 
 The tests themselves need no Python: they compare with the fixtures, byte by byte with `written_*`, which are this project's
 own files that the checks here have passed.
@@ -212,11 +213,11 @@ def pattern():
     return torch.tensor([(i * i) % 251 / 250 for i in range(2 * 3 * 32 * 32)]).reshape(2, 3, 32, 32)
 
 
-def check_features(checkpoint, model):
+def check_features(checkpoint, model, *options):
     """The same features as here, to 1e-6 of the largest."""
     with torch.no_grad():
         theirs = model.eval()(pattern()).reshape(-1)
-    ours = torch.tensor(json.loads(peer("features", str(checkpoint))))
+    ours = torch.tensor(json.loads(peer("features", str(checkpoint), *options)))
     difference = ((theirs - ours).abs().max() / theirs.abs().max()).item()
     check(difference <= 1e-6, f"the same features as here: they differ by {difference:.1e} of the largest")
 
@@ -298,6 +299,46 @@ def check_run(folder, torchvision):
         check(schedule.last_epoch == 4, f"{name}: torch.optim goes on from its state and schedule")
 
 
+# Encoders of others: those that this program has, and those that differ in one way each.
+ENCODERS = {
+    "torchvision": ["resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2"],
+    "timm": ["resnet18", "resnet26", "resnet18d", "resnet50_gn", "seresnet18", "skresnet18"],
+}
+
+
+def write_names(torchvision, timm):
+    """Writes names and shapes of the encoders' state dicts."""
+    make = {"torchvision": lambda name: getattr(torchvision.models, name)(), "timm": timm.create_model}
+    lines = []
+    for library, names in ENCODERS.items():
+        for name in names:
+            shapes = {key: list(tensor.shape) for key, tensor in make[library](name).state_dict().items()}
+            lines.append(f"{json.dumps(f'{library}.{name}')}: {json.dumps(shapes, separators=(',', ':'))}")
+    (FIXTURES / "encoders.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def check_others(folder, torchvision, timm):
+    """Weights of torchvision and timm, in the forms in which they come, give the same features here."""
+    for library, model in (("torchvision", torchvision.models.resnet50()), ("timm", timm.create_model("resnet18"))):
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.05)
+        state = model.state_dict()
+        wrapped = {f"module.encoder_q.{name}": tensor for name, tensor in state.items()}
+        average = {f"module.encoder_k.{name}": tensor * 0.9 for name, tensor in state.items()}
+        without_counters = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+        forms = {"bare": state, "model": {"model": state, "epoch": 3}, "moco": {"state_dict": {**average, **wrapped}},
+                 "old": without_counters}
+        model.fc = torch.nn.Identity()
+        for name, value in forms.items():
+            path = folder / f"{library}_{name}.pth"
+            torch.save(value, path)
+            check_features(path, model, "maxpool")
+            path.unlink()
+        path = folder / f"{library}.safetensors"
+        safetensors.torch.save_file(state, path)
+        check_features(path, model, "maxpool")
+
+
 def torch_times(path):
     """Milliseconds that ten loads of a file take: to new tensors, and into a model whose layout is the file's."""
     model = torch.load(path, weights_only=True)
@@ -342,8 +383,7 @@ def compare_speed(folder):
 
 
 def write_fixtures():
-    shutil.rmtree(FIXTURES, ignore_errors=True)
-    FIXTURES.mkdir(parents=True)
+    FIXTURES.mkdir(parents=True, exist_ok=True)
     expected = {}
     made = {"tensors.pt": tensors(), "plain.pt": plain(), "odd.pt": odd(), "trained.ckpt": trained()}
     for name, value in made.items():
@@ -373,12 +413,16 @@ def write_fixtures():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fixtures", action="store_true")
+    parser.add_argument("--names", action="store_true")
     parser.add_argument("--speed", action="store_true")
     parser.add_argument("--time", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--checkpoint", type=pathlib.Path)
     arguments = parser.parse_args()
     if arguments.fixtures:
         write_fixtures()
+        return
+    if arguments.names:
+        write_names(*import_vision())
         return
     if arguments.time:
         print(json.dumps(torch_times(arguments.time)))
@@ -394,6 +438,7 @@ def main():
         torchvision, timm = import_vision()
         if torchvision is None:
             return
+        check_others(folder, torchvision, timm)
         check_run(folder, torchvision)
         if arguments.checkpoint:
             check_export(folder, arguments.checkpoint, torchvision, timm)

@@ -6,7 +6,7 @@
  *     deno run --allow-read scripts/checkpoint_peer.ts digest FILE
  *     deno run --allow-read --allow-write scripts/checkpoint_peer.ts export CHECKPOINT FOLDER
  *     deno run --allow-read --allow-ffi --allow-env scripts/checkpoint_peer.ts time FILE
- *     deno run --allow-read --allow-ffi --allow-env scripts/checkpoint_peer.ts features CHECKPOINT
+ *     deno run --allow-read --allow-ffi --allow-env scripts/checkpoint_peer.ts features CHECKPOINT [maxpool]
  *
  * @module
  */
@@ -74,12 +74,16 @@ async function time(path: string): Promise<Record<string, number[]>> {
   };
 }
 
-/** What a checkpoint's encoder makes of two images of a fixed pattern, which the other side makes as well. */
-async function features(path: string): Promise<number[]> {
+/**
+ * What a checkpoint's encoder makes of two images of a fixed pattern, which the other side makes as well.
+ *
+ * @param maxPool whether max-pooling follows the first convolution, where the file does not say
+ */
+async function features(path: string, maxPool: boolean): Promise<number[]> {
   const { loadModel } = await import("../src/training/stored_model.ts");
   const { fromTypedArray } = await import("../src/torch/create.ts");
   const { scope } = await import("../src/torch/scope.ts");
-  using model = loadModel(path, "cpu", false);
+  using model = loadModel(path, "cpu", maxPool);
   const pattern = Float32Array.from({ length: 2 * 3 * 32 * 32 }, (_, i) => (i * i) % 251 / 250);
   return scope(() => model.encoder.forward(fromTypedArray(pattern, [2, 3, 32, 32])).toNumbers());
 }
@@ -105,7 +109,7 @@ switch (command) {
     print(await time(paths[0]));
     break;
   case "features":
-    print(await features(paths[0]));
+    print(await features(paths[0], paths[1] === "maxpool"));
     break;
   default:
     throw new TypeError(`Cannot run ${command}: write, digest, export, time and features are known`);

@@ -93,8 +93,20 @@ function withFloats(group: { readonly [name: string]: Plain }): { readonly [name
  * @param path the file's, for messages
  */
 export function parseLightning(root: unknown, path = "the file"): LightningCheckpoint<StoredTensor> {
+  return explained(path, () => parse(root));
+}
+
+/** A bare state dict, in any form, as a checkpoint at epoch 0. Throws as {@linkcode parseLightning}. */
+export function bareCheckpoint(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  path: string,
+): LightningCheckpoint<StoredTensor> {
+  return explained(path, () => ({ ...EMPTY, stateDict: tensorsOf(tensors, "it") }));
+}
+
+function explained<T>(path: string, work: () => T): T {
   try {
-    return parse(root);
+    return work();
   } catch (thrown) {
     throw new TypeError(`Cannot find what a checkpoint has in ${path}: ${messageOf(thrown)}`, {
       cause: thrown,

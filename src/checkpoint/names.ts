@@ -5,7 +5,9 @@
  * @module
  */
 
+import { type Architecture, ARCHITECTURES, LAYOUTS } from "../nn/architectures.ts";
 import { brief } from "./brief.ts";
+import { findEncoder, outerPrefix } from "./encoder_names.ts";
 
 /** Anything with a shape: tensors, and what files say of tensors. */
 export interface Shaped {
@@ -23,7 +25,10 @@ export interface Difference {
   readonly reshaped: readonly { readonly name: string; readonly found: string; readonly wanted: string }[];
 }
 
-/** Compares what a file has with what a model wants. */
+/**
+ * Compares what a file has with what a model wants. BatchNorm's counter may be missing: PyTorch before 0.4.1 wrote none,
+ * and it then counts as 0.
+ */
 export function compareNames(
   found: ReadonlyMap<string, Shaped>,
   wanted: ReadonlyMap<string, Shaped>,
@@ -31,12 +36,18 @@ export function compareNames(
   const missing: string[] = [], reshaped: { name: string; found: string; wanted: string }[] = [];
   for (const [name, { shape }] of wanted) {
     const candidate = found.get(name);
-    if (candidate === undefined) missing.push(name);
-    else if (String(candidate.shape) !== String(shape)) {
+    if (candidate === undefined) {
+      if (!isCounter(name)) missing.push(name);
+    } else if (String(candidate.shape) !== String(shape)) {
       reshaped.push({ name, found: shapeText(candidate.shape), wanted: shapeText(shape) });
     }
   }
   return { missing, unexpected: [...found.keys()].filter((name) => !wanted.has(name)), reshaped };
+}
+
+/** Whether a name is that of BatchNorm's number of batches. */
+function isCounter(name: string): boolean {
+  return name.endsWith(".num_batches_tracked");
 }
 
 /**
@@ -79,8 +90,8 @@ function shapeText(shape: readonly number[]): string {
 export interface GuessedArchitecture {
   /** What stands before the encoder's names, for instance `encoder.`. */
   readonly prefix: string;
-  /** The encoder by the number of its layers, for instance `resnet18`; `null` for no ResNet. */
-  readonly arch: string | null;
+  /** The encoder by its blocks, for instance `resnet18`; `null` for no ResNet that is known here. */
+  readonly arch: Architecture | null;
   /** Blocks in each stage. */
   readonly blocks: readonly number[];
   /** The side of the first convolution's kernel: 3 for small images, 7 for large ones. */
@@ -103,20 +114,22 @@ export interface GuessedArchitecture {
 
 /** Guesses the architecture of a state dict from its names and shapes. */
 export function guessArchitecture(state: ReadonlyMap<string, Shaped>): GuessedArchitecture {
-  const prefix = findPrefix(state);
+  const { prefix: chosen, candidates } = findEncoder(state.keys()), prefix = chosen ?? candidates[0] ?? "";
   const dimension = (name: string, d: number): number | null => state.get(name)?.shape[d] ?? null;
   const blocks = countBlocks(state, prefix);
   const isBottleneck = state.has(`${prefix}layer1.0.conv3.weight`);
-  const layers = blocks.reduce((sum, count) => sum + count, 0) * (isBottleneck ? 3 : 2) + 2;
   const last = `${prefix}layer${blocks.length}.${(blocks.at(-1) ?? 0) - 1}.conv${
     isBottleneck ? 3 : 2
   }.weight`;
-  const outer = prefix.replace(/encoder\.$/, "");
+  const outer = outerPrefix(prefix);
   const manipulation = `${outer}binned_prediction_model.model.`;
   const outputs = dimension(`${manipulation}linear_final.weight`, 0);
   return {
     prefix,
-    arch: blocks.length === 4 ? `resnet${layers}` : null,
+    arch:
+      ARCHITECTURES.find((name) =>
+        LAYOUTS[name].bottleneck === isBottleneck && String(LAYOUTS[name].blocks) === String(blocks)
+      ) ?? null,
     blocks,
     stem: dimension(`${prefix}conv1.weight`, 2),
     width: dimension(`${prefix}conv1.weight`, 0),
@@ -130,20 +143,15 @@ export function guessArchitecture(state: ReadonlyMap<string, Shaped>): GuessedAr
   };
 }
 
-/** What stands before the names of a ResNet, the shortest where there are several. */
-function findPrefix(state: ReadonlyMap<string, Shaped>): string {
-  const mark = "layer1.0.conv1.weight";
-  const prefixes = [...state.keys()].filter((name) => name.endsWith(mark)).map((name) =>
-    name.slice(0, -mark.length)
-  );
-  return prefixes.sort((a, b) => a.length - b.length)[0] ?? "";
-}
-
 function countBlocks(state: ReadonlyMap<string, Shaped>, prefix: string): number[] {
-  const blocks: number[] = [];
-  for (let stage = 1; state.has(`${prefix}layer${stage}.0.conv1.weight`); stage++) {
+  const present = new Set<string>(), blocks: number[] = [];
+  for (const name of state.keys()) {
+    const block = name.startsWith(prefix) && /^layer\d+\.\d+(?=\.)/.exec(name.slice(prefix.length));
+    if (block) present.add(block[0]);
+  }
+  for (let stage = 1; present.has(`layer${stage}.0`); stage++) {
     let count = 0;
-    while (state.has(`${prefix}layer${stage}.${count}.conv1.weight`)) count++;
+    while (present.has(`layer${stage}.${count}`)) count++;
     blocks.push(count);
   }
   return blocks;
@@ -162,7 +170,7 @@ function hiddenWidths(state: ReadonlyMap<string, Shaped>, prefix: string): numbe
 export function describeArchitecture(guess: GuessedArchitecture): string {
   const { arch, stem, width, classes, hiddenMlp, featDim, manipHidden, bins, prefix } = guess;
   if (arch === null) return "no ResNet that is known here";
-  const parts = [arch];
+  const parts: string[] = [arch];
   if (stem !== null) parts.push(`a ${stem}x${stem} first convolution`);
   if (width !== null && width !== 64) parts.push(`--width ${width}`);
   if (classes !== null) parts.push(`${classes} classes`);

@@ -52,6 +52,13 @@ export interface SafetensorsFile extends Disposable {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
+/** Whether a file begins as safetensors do: a header's length in eight bytes, four of them always zero, and the header. */
+export function isSafetensors(path: string): boolean {
+  using file = new ByteFile(path);
+  const head = file.read(0, Math.min(file.size, 9));
+  return head[8] === "{".charCodeAt(0) && head.subarray(4, 8).every((byte) => byte === 0);
+}
+
 /** Opens a safetensors file and checks all of its header; throws one sentence on anything that does not fit. */
 export function readSafetensors(path: string): SafetensorsFile {
   const file = new ByteFile(path);

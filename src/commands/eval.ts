@@ -4,8 +4,8 @@
  * @module
  */
 
-import { parseLightning } from "../checkpoint/lightning.ts";
-import { readCheckpoint } from "../checkpoint/pytorch.ts";
+import { encoderIn } from "../checkpoint/encoder.ts";
+import { openWeights } from "../checkpoint/weights.ts";
 import type { EvalSettings } from "../config/settings.ts";
 import type { PlainBatch, PlainImages } from "../data/dataset.ts";
 import { openImages } from "../data/open.ts";
@@ -14,8 +14,11 @@ import { LINEAR_EVALUATION } from "../methods/registry.ts";
 import { buildModel } from "../training/build.ts";
 import { LAYOUT, resolveDevice, resolvePrecision } from "../machine/machine.ts";
 import { writeJson } from "../files/json.ts";
-import { loadParts } from "../training/saved_run.ts";
+import { loadEncoder, loadWeights, partOf } from "../training/saved_run.ts";
+import { refuseNonFinite, storedSettings } from "../training/stored_model.ts";
 import { type Classifier, classify } from "../methods/supervised_head.ts";
+import type { Method } from "../methods/method.ts";
+import type { MethodBuilder } from "../methods/registry.ts";
 import type { Module } from "../nn/module.ts";
 import { autocast, noGrad } from "../torch/autograd.ts";
 import { borrowTypedArray, fromTypedArray } from "../torch/create.ts";
@@ -89,9 +92,9 @@ export async function evaluate(settings: EvalSettings, note: (text: string) => v
 async function evaluateOn(settings: EvalSettings, notes: string[]): Promise<TestResult> {
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   await using images = await openImages(settings, "test", notes);
-  using model = buildModel(await LINEAR_EVALUATION.load(), settings, images.classes.length, settings.seed);
+  const build = await LINEAR_EVALUATION.load();
+  using model = loadClassifier(build, settings, images, notes);
   model.to({ device, memoryFormat: LAYOUT });
-  loadClassifier(model, settings.ckpt_path);
   const result = await test(model, images, { device, precision, batchSize: settings.batch_size });
   if (settings.results_path !== "") {
     writeJson(settings.results_path, "eval_flags.json", settings);
@@ -104,8 +107,31 @@ async function evaluateOn(settings: EvalSettings, notes: string[]): Promise<Test
   return result;
 }
 
-/** Loads what scores an image, the encoder and the supervised head; other parts of the file do not matter. */
-function loadClassifier(model: Module, path: string): void {
-  using file = readCheckpoint(path);
-  loadParts(path, model, parseLightning(file.root, path).stateDict);
+/** The model of a checkpoint: the encoder and the supervised head, which score an image. */
+function loadClassifier(
+  build: MethodBuilder,
+  settings: EvalSettings,
+  images: PlainImages,
+  notes: string[],
+): Method {
+  const { ckpt_path: path, seed } = settings, classes = images.classes.length;
+  using file = openWeights(path);
+  const found = encoderIn(path, file.stateDict), { state } = found, head = partOf(state, "supervised_head");
+  if (found.note !== null) notes.push(found.note);
+  const stored = head.get("linear_layer.weight")?.shape[0];
+  if (stored === undefined) {
+    throw new TypeError(
+      `Cannot test ${path}: it has no supervised head. probe measures its features without one`,
+    );
+  }
+  if (stored !== classes) {
+    throw new TypeError(
+      `Cannot test ${path} on ${images.name}: its supervised head has ${stored} classes, the images have ${classes}`,
+    );
+  }
+  const model = buildModel(build, { ...settings, ...storedSettings(found, file) }, classes, seed);
+  loadEncoder(path, model.encoder, state);
+  loadWeights(path, model.supervisedHead!, head);
+  for (const [name, module] of model.children()) refuseNonFinite(path, name, module);
+  return model;
 }

@@ -8,19 +8,21 @@
  */
 
 import type { ExportTarget } from "../config/settings.ts";
-import { type LightningCheckpoint, parseLightning } from "../checkpoint/lightning.ts";
-import { describeArchitecture, guessArchitecture, type GuessedArchitecture } from "../checkpoint/names.ts";
-import { readCheckpoint } from "../checkpoint/pytorch.ts";
+import { type Architecture, encoderShapes, EXPANSION, LAYOUTS } from "../nn/architectures.ts";
+import { brief } from "../checkpoint/brief.ts";
+import { encoderIn, type FoundEncoder } from "../checkpoint/encoder.ts";
+import type { LightningCheckpoint } from "../checkpoint/lightning.ts";
 import { writeCheckpoint } from "../checkpoint/pytorch_writer.ts";
 import { writeSafetensors } from "../checkpoint/safetensors.ts";
-import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
+import { openWeights } from "../checkpoint/weights.ts";
+import type { TensorSource } from "../checkpoint/stored_tensor.ts";
 
 export type { ExportTarget };
 
 /** An encoder as it is written. */
 export interface EncoderExport {
   /** The encoder's parameters and buffers under torchvision's names. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly tensors: ReadonlyMap<string, TensorSource>;
   /** What the encoder is and how it is loaded. */
   readonly metadata: Readonly<Record<string, string>>;
 }
@@ -37,8 +39,8 @@ export function exportEncoder(
   to: string,
   temporary?: string,
 ): EncoderExport["metadata"] {
-  using file = readCheckpoint(from);
-  const { tensors, metadata } = encoderOf(from, parseLightning(file.root, from), target);
+  using checkpoint = openWeights(from);
+  const { tensors, metadata } = encoderOf(from, checkpoint, target);
   const isSafetensors = target === "safetensors" || to.endsWith(".safetensors");
   if (isSafetensors) writeSafetensors(to, tensors, metadata, temporary);
   else writeCheckpoint(to, tensors, metadata, temporary);
@@ -48,60 +50,61 @@ export function exportEncoder(
 /** Picks out the encoder; throws a `TypeError` where there is none, or none of the target's shape. */
 export function encoderOf(
   path: string,
-  checkpoint: LightningCheckpoint<StoredTensor>,
+  checkpoint: LightningCheckpoint,
   target: ExportTarget,
 ): EncoderExport {
-  const guess = guessArchitecture(checkpoint.stateDict);
-  const { arch, prefix, width } = guess;
-  if (arch === null) {
-    throw new TypeError(`Cannot export ${path}: it seems to be ${describeArchitecture(guess)}`);
-  }
+  const encoder = encoderIn(path, checkpoint.stateDict), { width, state } = encoder;
   if (target !== "safetensors" && width !== 64) {
     throw new TypeError(
       `Cannot export ${path} for ${target}: its ResNets are 64 wide, this encoder is ${width}`,
     );
   }
-  const tensors = new Map<string, StoredTensor>();
-  for (const [name, tensor] of checkpoint.stateDict) {
-    if (!name.startsWith(prefix)) continue;
-    const inner = name.slice(prefix.length);
-    if (/^(conv1|bn1|layer\d+)\./.test(inner)) tensors.set(inner, tensor);
+  const tensors = new Map<string, TensorSource>();
+  for (const name of encoderShapes(encoder.arch, encoder).keys()) {
+    tensors.set(name, state.get(`encoder.${name}`) ?? NO_BATCHES);
   }
-  return { tensors, metadata: describeEncoder(guess, checkpoint, target) };
+  return { tensors, metadata: describeEncoder(encoder, checkpoint, target) };
 }
 
+/** BatchNorm's counter where the file has none: 0, int64. */
+const NO_BATCHES: TensorSource = { dtype: "int64", shape: [], read: () => new Uint8Array(8) };
+
 function describeEncoder(
-  guess: GuessedArchitecture,
+  { arch, width, firstConv, note }: FoundEncoder<TensorSource>,
   { hyperParameters, epoch, globalStep }: LightningCheckpoint,
   target: ExportTarget,
 ): Record<string, string> {
-  const isLarge = guess.stem === 7;
-  const maxPool = hyperParameters.maxpool1;
-  const hasPool = maxPool === undefined ? isLarge : Boolean(maxPool);
+  const { maxpool1 } = hyperParameters, hasPool = maxpool1 === undefined ? firstConv : Boolean(maxpool1);
   const described: Record<string, string> = {
     format: "pt",
     generator: "S-TEC",
-    arch: guess.arch!,
-    stem: `${isLarge ? "7x7 convolution of stride 2" : "3x3 convolution of stride 1"}, ${
+    arch,
+    stem: `${firstConv ? "7x7 convolution of stride 2" : "3x3 convolution of stride 1"}, ${
       hasPool ? "3x3 max-pooling of stride 2" : "no max-pooling"
     }`,
+    maxpool1: hasPool ? "1" : "0",
     head: "none: the features are the average-pooled last stage",
-    features: String(guess.featureWidth),
+    features: String(8 * width * (LAYOUTS[arch].bottleneck ? EXPANSION : 1)),
     input: "RGB in [0, 1], no mean and standard deviation taken off",
-    load: loadingLines(guess, hasPool, target),
+    load: loadingLines(arch, { firstConv, hasPool }, target),
     epoch: String(epoch),
     global_step: String(globalStep),
   };
-  if (typeof hyperParameters.dataset === "string") described.dataset = hyperParameters.dataset;
+  if (typeof hyperParameters.dataset === "string") described.dataset = brief(hyperParameters.dataset);
+  if (note !== null) described.encoder = note;
   return described;
 }
 
 /** Python that makes the model whose `load_state_dict` then takes the tensors strictly. */
-function loadingLines({ arch, stem }: GuessedArchitecture, hasPool: boolean, target: ExportTarget): string {
+function loadingLines(
+  arch: Architecture,
+  { firstConv, hasPool }: { firstConv: boolean; hasPool: boolean },
+  target: ExportTarget,
+): string {
   const lines = target === "timm"
     ? [`model = timm.create_model("${arch}", num_classes=0)`]
     : [`model = torchvision.models.${arch}()`, "model.fc = torch.nn.Identity()"];
-  if (stem !== 7) {
+  if (!firstConv) {
     lines.push("model.conv1 = torch.nn.Conv2d(3, model.conv1.out_channels, 3, 1, 1, bias=False)");
   }
   if (!hasPool) lines.push("model.maxpool = torch.nn.Identity()");

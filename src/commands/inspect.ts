@@ -4,13 +4,13 @@
  * @module
  */
 
-import { ByteFile } from "../files/byte_file.ts";
+import { findEncoder } from "../checkpoint/encoder_names.ts";
 import { describeArchitecture, guessArchitecture } from "../checkpoint/names.ts";
 import { PickleGlobal, PickleObject } from "../checkpoint/pickle_values.ts";
 import { brief } from "../checkpoint/brief.ts";
 import { readCheckpoint } from "../checkpoint/pytorch.ts";
 import { StorageReference } from "../checkpoint/pytorch_values.ts";
-import { readSafetensors } from "../checkpoint/safetensors.ts";
+import { isSafetensors, readSafetensors } from "../checkpoint/safetensors.ts";
 import { elementCount, StoredTensor } from "../checkpoint/stored_tensor.ts";
 
 /** What is printed at most of hostile files, whose parts may contain themselves. */
@@ -19,13 +19,6 @@ const MAX_LINES = 20_000, MAX_DEPTH = 20;
 /** The contents of a file as lines of text: a tree of names with types, shapes, sizes and settings. */
 export function inspectFile(path: string): string[] {
   return isSafetensors(path) ? inspectSafetensors(path) : inspectCheckpoint(path);
-}
-
-/** Safetensors begin with a header's length in eight bytes, of which four are always zero, and the header. */
-function isSafetensors(path: string): boolean {
-  using file = new ByteFile(path);
-  const head = file.read(0, Math.min(file.size, 9));
-  return head[8] === "{".charCodeAt(0) && head.subarray(4, 8).every((byte) => byte === 0);
 }
 
 function inspectCheckpoint(path: string): string[] {
@@ -65,6 +58,10 @@ function overview(root: unknown, state: unknown): string[] {
     );
     const guess = guessArchitecture(new Map(named));
     if (guess.arch !== null) lines.push(`seems to be ${describeArchitecture(guess)}`);
+    const { candidates } = findEncoder(state.keys().filter((name) => typeof name === "string"));
+    if (candidates.length > 1) {
+      lines.push(`${candidates.length} encoders, below ${brief(candidates.join(" "))}`);
+    }
   }
   return lines;
 }

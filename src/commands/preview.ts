@@ -26,6 +26,7 @@ export async function preview(
 ): Promise<PreviewFacts> {
   const { dataset, seed, image_size: size, ckpt_path, output } = settings;
   using model = ckpt_path === "" ? null : loadPredictor(ckpt_path, settings.maxpool1);
+  if (model?.note) note(model.note);
   const bins = model?.manipulationHead?.bins ?? settings.n_bins;
   const pairs = await makePairs(await sampleImages(settings, note), {
     views: viewRecipes(settings),

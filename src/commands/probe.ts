@@ -51,6 +51,7 @@ async function probeOn(settings: ProbeSettings, progress: Progress, notes: strin
   const device = resolveDevice(settings.gpus), precision = resolvePrecision(settings.precision, device);
   const machine: Machine = { device, precision, batchSize: settings.batch_size };
   using model = loadModel(ckpt_path, device, settings.maxpool1);
+  if (model.note !== null) progress.say(model.note);
   await using train = await openImages(settings, "train", notes);
   await using test = await openImages(settings, "test", notes);
   const classes = train.classes.length;

@@ -8,13 +8,10 @@ import { globalAveragePool2d, maxPool2d } from "../torch/functional.ts";
 import { Generator } from "../torch/random.ts";
 import { scope } from "../torch/scope.ts";
 import type { Tensor } from "../torch/tensor.ts";
-import { type Architecture, LAYOUTS } from "./architectures.ts";
+import { type Architecture, EXPANSION, LAYOUTS } from "./architectures.ts";
 import { BatchNorm, Conv2d, Linear, Sequential } from "./layers.ts";
 import type { Encoder } from "./encoder.ts";
 import { Layer } from "./module.ts";
-
-/** Output channels of a bottleneck block for each of its inner channels. */
-const EXPANSION = 4;
 
 /** How a ResNet is built. */
 export interface ResNetOptions {

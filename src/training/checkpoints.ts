@@ -14,7 +14,7 @@ import type { TrainSettings } from "../config/settings.ts";
 import { ALONE } from "../nn/peers.ts";
 import { Generator } from "../torch/random.ts";
 import { placeOf, type Plan } from "./plan.ts";
-import { continueRun, faultOfFile, type RunState, saveRun, startFromWeights } from "./saved_run.ts";
+import { continueRun, faultOfFile, isBare, type RunState, saveRun, startFromWeights } from "./saved_run.ts";
 import { shareState } from "./shared_state.ts";
 import type { Learner } from "./step.ts";
 
@@ -74,7 +74,7 @@ export class Checkpoints implements Disposable {
     if (ckpt_path === "") return 0;
     const isMoved = folder !== null && dirname(resolve(ckpt_path)) === resolve(results_path);
     const path = isMoved ? join(folder, basename(ckpt_path)) : ckpt_path;
-    if (stop_gradient !== 2 && !reinitialize_supervised_head) return this.#continue(path);
+    if (stop_gradient !== 2 && !reinitialize_supervised_head && !isBare(path)) return this.#continue(path);
     this.#startFromWeights(path);
     return 0;
   }
@@ -97,14 +97,16 @@ export class Checkpoints implements Disposable {
   #startFromWeights(path: string): void {
     const { reinitialize_supervised_head, seed } = this.#settings;
     const { model } = this.#learner, head = model.supervisedHead ?? null;
-    const fresh = startFromWeights(path, model, reinitialize_supervised_head && head ? [head] : []);
+    const passOver = reinitialize_supervised_head && head ? [head] : [];
+    const { fresh, note } = startFromWeights(path, model, passOver);
+    if (note !== null) this.notes.push(note);
     if (head !== null && fresh.includes(head)) {
       using generator = new Generator(seed);
       head.reinitialize(generator);
     }
     const names = [...model.children()].filter(([, module]) => fresh.includes(module)).map(([name]) => name);
-    const without = names.length > 0 ? `, but for ${names.join(" and ")}, which start afresh` : "";
-    this.notes.push(`Took the weights of ${path}${without}; optimiser and epochs start anew`);
+    const without = names.length > 0 ? ` except ${names.join(" and ")}, which start with fresh weights` : "";
+    this.notes.push(`Took the weights of ${path}${without}; the optimizer and the epochs start anew`);
   }
 
   #continue(path: string): number {

@@ -11,15 +11,20 @@ import {
   type Plain,
 } from "../checkpoint/lightning.ts";
 import { brief } from "../checkpoint/brief.ts";
+import { encoderIn } from "../checkpoint/encoder.ts";
+import { findEncoder, ownNames } from "../checkpoint/encoder_names.ts";
 import { checkNames, compareNames } from "../checkpoint/names.ts";
 import { readCheckpoint } from "../checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../checkpoint/pytorch_writer.ts";
 import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
+import { openWeights } from "../checkpoint/weights.ts";
 import { loadInto, tensorSource } from "../checkpoint/tensors.ts";
 import type { TrainSettings } from "../config/settings.ts";
 import { messageOf } from "../base/errors.ts";
 import type { Method } from "../methods/method.ts";
+import type { Encoder } from "../nn/encoder.ts";
 import type { Module } from "../nn/module.ts";
+import { noGrad } from "../torch/autograd.ts";
 import type { Tensor } from "../torch/tensor.ts";
 import { loadOptimizer, saveOptimizer } from "./optimizer_state.ts";
 import type { Learner } from "./step.ts";
@@ -89,10 +94,10 @@ function scheduleState(groups: number, steps: number, learningRate: number, sett
 
 /** Goes on where a checkpoint was written: weights, optimiser, position, best score. */
 export function continueRun(path: string, learner: Learner): SavedRun {
-  using file = readCheckpoint(path);
-  const checkpoint = parseLightning(file.root, path), saved = savedRunOf(checkpoint, path);
+  using checkpoint = openWeights(path);
+  const saved = savedRunOf(checkpoint, path), { prefix } = findEncoder(checkpoint.stateDict.keys());
   const load = learner.model.partial ? loadParts : loadWeights;
-  load(path, learner.model, checkpoint.stateDict);
+  load(path, learner.model, ownNames(checkpoint.stateDict, prefix ?? "encoder."));
   loadOptimizer(learner.optimizer, checkpoint.optimizerStates);
   if (checkpoint.scaler !== undefined) learner.scaler?.load(checkpoint.scaler);
   return saved;
@@ -119,6 +124,12 @@ function savedRunOf(checkpoint: LightningCheckpoint<StoredTensor>, path: string)
   };
 }
 
+/** Whether a file holds weights alone, so that there is no run to go on with. */
+export function isBare(path: string): boolean {
+  using checkpoint = openWeights(path);
+  return checkpoint.stec === null && checkpoint.optimizerStates.length === 0 && checkpoint.globalStep === 0;
+}
+
 /** Why a checkpoint cannot be read to its last byte, in a sentence; null if it can. */
 export function faultOfFile(path: string): string | null {
   try {
@@ -131,25 +142,48 @@ export function faultOfFile(path: string): string | null {
   }
 }
 
+/** What became of the weights of a file. */
+export interface TakenWeights {
+  /** The modules that kept their fresh weights. */
+  readonly fresh: readonly Module[];
+  /** Which encoder of the file was taken, where that is not plain. */
+  readonly note: string | null;
+}
+
 /**
- * Takes only the weights of a checkpoint, for a new run: the encoder's must all be there. Of the heads, those of
- * other sizes are passed over.
- *
- * @returns the modules that kept their fresh weights
+ * Takes only the weights of a file, for a new run: the encoder's must all be there, except its unused classifier. Heads of
+ * other sizes keep their fresh weights.
  */
-export function startFromWeights(path: string, model: Method, passOver: readonly Module[]): Module[] {
-  using file = readCheckpoint(path);
-  const { stateDict } = parseLightning(file.root, path);
+export function startFromWeights(path: string, model: Method, passOver: readonly Module[]): TakenWeights {
+  using file = openWeights(path);
+  const { state, note } = encoderIn(path, file.stateDict);
   const fresh: Module[] = [];
   for (const [name, module] of model.children()) {
-    const part = partOf(stateDict, name),
-      { missing, unexpected, reshaped } = compareNames(part, module.stateDict());
+    const part = partOf(state, name);
+    const { missing, unexpected, reshaped } = compareNames(part, module.stateDict());
     const fits = missing.length + unexpected.length + reshaped.length === 0;
-    if (module === model.encoder || (fits && !passOver.includes(module))) loadWeights(path, module, part);
+    if (module === model.encoder) loadEncoder(path, model.encoder, state);
+    else if (fits && !passOver.includes(module)) loadWeights(path, module, part);
     else fresh.push(module);
   }
   model.restart?.();
-  return fresh;
+  return { fresh, note };
+}
+
+/**
+ * Loads an encoder without its classifier, which is never used and not in every file.
+ *
+ * @param state a whole state dict, see {@linkcode ownNames}
+ * @throws {TypeError} if names or shapes differ: nothing is loaded then
+ */
+export function loadEncoder(
+  path: string,
+  encoder: Encoder,
+  state: ReadonlyMap<string, StoredTensor>,
+): void {
+  const isUsed = ([name]: readonly [string, unknown]) => !name.startsWith("fc.");
+  const targets = new Map([...encoder.stateDict()].filter(isUsed));
+  loadAll(path, targets, new Map([...partOf(state, "encoder")].filter(isUsed)));
 }
 
 /**
@@ -196,5 +230,10 @@ export function loadAll(
   stored: ReadonlyMap<string, StoredTensor>,
 ): void {
   checkNames(path, stored, targets);
-  for (const [name, target] of targets) loadInto(target, stored.get(name)!);
+  for (const [name, target] of targets) {
+    const value = stored.get(name);
+    // Only a counter of BatchNorm may be missing.
+    if (value === undefined) noGrad(() => void target.zero_());
+    else loadInto(target, value);
+  }
 }

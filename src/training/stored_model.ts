@@ -4,23 +4,19 @@
  * @module
  */
 
-import { type LightningCheckpoint, parseLightning } from "../checkpoint/lightning.ts";
-import {
-  checkNames,
-  describeArchitecture,
-  guessArchitecture,
-  type GuessedArchitecture,
-} from "../checkpoint/names.ts";
-import { readCheckpoint } from "../checkpoint/pytorch.ts";
+import { encoderIn, type FoundEncoder } from "../checkpoint/encoder.ts";
+import type { Plain } from "../checkpoint/lightning.ts";
+import { guessArchitecture } from "../checkpoint/names.ts";
 import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
-import { loadInto } from "../checkpoint/tensors.ts";
-import { type Architecture, ARCHITECTURES } from "../nn/architectures.ts";
+import { type OpenCheckpoint, openWeights } from "../checkpoint/weights.ts";
+import type { ModelSettings } from "../config/settings.ts";
 import type { Module } from "../nn/module.ts";
 import { ResNet } from "../nn/resnet.ts";
 import { ManipulationHead } from "../methods/manipulation_head.ts";
 import { SupervisedHead } from "../methods/supervised_head.ts";
+import { scope } from "../torch/scope.ts";
 import { LAYOUT } from "../machine/machine.ts";
-import { loadWeights, partOf } from "./saved_run.ts";
+import { loadEncoder, loadWeights, partOf } from "./saved_run.ts";
 
 /** The encoder of a checkpoint, in eval mode, and the heads that the file has. */
 export interface StoredModel extends Disposable {
@@ -32,27 +28,31 @@ export interface StoredModel extends Disposable {
   readonly manipulationHead: ManipulationHead | null;
   /** Classes that the supervised head tells apart, 0 without one. */
   readonly classes: number;
-  /** Optimiser steps that it was trained for, 0 where the file does not say. */
+  /** Optimizer steps that it was trained for, 0 where the file does not say. */
   readonly steps: number;
+  /** Which encoder of the file was chosen, where that is not plain. */
+  readonly note: string | null;
 }
 
 /** What heads that only predict do with a loss. */
 const LEARNS_NOTHING = { supervised_lambda: 0, stop_gradient: 1, manip_lambda: 0 } as const;
 
 /**
- * Loads the networks of a checkpoint of this program or the reference, or an exported encoder. Names and shapes tell
- * their sizes; whether max-pooling follows the first convolution its settings, and `maxPool` where it has none.
+ * Loads the networks of a checkpoint of this program or the reference, or an encoder of torchvision's or timm's names.
+ * Names and shapes tell their sizes; whether max-pooling follows the first convolution its settings, and `maxPool` where
+ * it has none.
  *
- * @throws {TypeError} if the file holds no ResNet that is known here
+ * @throws {TypeError} if the file holds no ResNet that is known here, or weights that are not finite
  */
 export function loadModel(path: string, device: string, maxPool: boolean): StoredModel {
-  using file = readCheckpoint(path);
-  const checkpoint = parseLightning(file.root, path), guess = guessArchitecture(checkpoint.stateDict);
-  const { stateDict, globalStep: steps } = checkpoint, outer = guess.prefix.replace(/encoder\.$/, "");
-  const encoder = loadEncoder(path, guess, checkpoint, maxPool);
-  const features = encoder.featureWidth, { classes, manipHidden, bins } = guess;
+  using file = openWeights(path);
+  const found = encoderIn(path, file.stateDict), { arch, width, firstConv, state, note } = found;
+  const { maxpool1 = maxPool } = storedSettings(found, file);
+  const encoder = new ResNet({ arch, width, firstConv, maxPool: maxpool1 });
+  loadEncoder(path, encoder, state);
+  const { classes, manipHidden, bins } = guessArchitecture(state), features = encoder.featureWidth;
   const load = <M extends Module>(name: string, module: M): M => {
-    loadWeights(path, module, partOf(stateDict, outer + name));
+    loadWeights(path, module, partOf(state, name));
     return module;
   };
   const supervisedHead = classes === null
@@ -66,8 +66,10 @@ export function loadModel(path: string, device: string, maxPool: boolean): Store
       null,
     ),
   );
-  const modules = [encoder, supervisedHead, manipulationHead].filter((module) => module !== null);
-  for (const module of modules) {
+  const modules = { encoder, supervised_head: supervisedHead, binned_prediction_model: manipulationHead };
+  for (const [name, module] of Object.entries(modules)) {
+    if (module === null) continue;
+    refuseNonFinite(path, name, module);
     module.to({ device, memoryFormat: LAYOUT }).eval().requiresGrad_(false);
   }
   return {
@@ -75,36 +77,40 @@ export function loadModel(path: string, device: string, maxPool: boolean): Store
     supervisedHead,
     manipulationHead,
     classes: classes ?? 0,
-    steps,
-    [Symbol.dispose]: () => modules.forEach((module) => module[Symbol.dispose]()),
+    steps: file.globalStep,
+    note,
+    [Symbol.dispose]: () => Object.values(modules).forEach((module) => module?.[Symbol.dispose]()),
   };
 }
 
-/** Loads the encoder but for its classifier, which is never used and not in every file. */
-function loadEncoder(
-  path: string,
-  guess: GuessedArchitecture,
-  { stateDict, hyperParameters }: LightningCheckpoint<StoredTensor>,
-  maxPool: boolean,
-): ResNet {
-  const { prefix, stem, width } = guess, arch = guess.arch as Architecture;
-  if (!ARCHITECTURES.includes(arch) || width === null) {
-    throw new TypeError(`Cannot load ${path}: it seems to be ${describeArchitecture(guess)}`);
-  }
-  const { maxpool1 } = hyperParameters;
-  const encoder = new ResNet({
+/** What a checkpoint says of the networks' settings: names and shapes tell sizes, its own settings the max-pooling. */
+export function storedSettings(
+  { arch, width, firstConv, state }: FoundEncoder<StoredTensor>,
+  { hyperParameters }: Pick<OpenCheckpoint, "hyperParameters">,
+): Partial<ModelSettings> {
+  const { hiddenMlp, featDim, manipHidden, bins } = guessArchitecture(state), { maxpool1 } = hyperParameters;
+  return {
     arch,
     width,
-    firstConv: stem === 7,
-    maxPool: maxpool1 === undefined ? maxPool : Boolean(maxpool1),
-  });
-  const wanted = new Map([...encoder.stateDict()].filter(([name]) => !name.startsWith("fc.")));
-  const found = new Map<string, StoredTensor>();
-  for (const name of wanted.keys()) {
-    const stored = stateDict.get(prefix + name);
-    if (stored !== undefined) found.set(name, stored);
+    first_conv: firstConv,
+    ...(isSwitch(maxpool1) && { maxpool1: Boolean(maxpool1) }),
+    ...(hiddenMlp !== null && { hidden_mlp: hiddenMlp }),
+    ...(featDim !== null && {
+      feat_dim: featDim,
+      projection_final_batch_norm: state.has("projection.model.bn_output.weight"),
+    }),
+    ...(manipHidden !== null && bins !== null && { manip_hidden_mlp: manipHidden, n_bins: bins }),
+  };
+}
+
+function isSwitch(value: Plain | undefined): value is boolean | 0 | 1 {
+  return typeof value === "boolean" || value === 0 || value === 1;
+}
+
+/** Refuses weights and statistics that are not finite, with which every image would have the same features or none. */
+export function refuseNonFinite(path: string, name: string, module: Module): void {
+  for (const [tensorName, tensor] of module.stateDict(name)) {
+    using all = scope(() => tensor.detach().isFinite().all());
+    if (all.item() === 0) throw new TypeError(`Cannot use ${path}: ${tensorName} is not finite`);
   }
-  checkNames(path, found, wanted);
-  for (const [name, target] of wanted) loadInto(target, found.get(name)!);
-  return encoder;
 }

@@ -44,6 +44,15 @@ Deno.test("inspect: the older form, safetensors and metadata are shown", () => {
   );
 });
 
+Deno.test("inspect: several encoders are listed", () => {
+  inFolder((folder) => {
+    const one = source("float32", [1], [1]);
+    const names = ["encoder_q", "encoder_k"].map((prefix) => `${prefix}.layer1.0.conv1.weight`);
+    writeCheckpoint(`${folder}/a.pt`, new Map(names.map((name) => [name, one])));
+    assert.ok(inspectFile(`${folder}/a.pt`).includes("2 encoders, below encoder_q. encoder_k."));
+  });
+});
+
 Deno.test("inspect: weights are not read: a file with damaged ones is shown", () => {
   inFolder((folder) => {
     writeCheckpoint(`${folder}/a.pt`, { w: source("float32", [1000], new Array(1000).fill(1)) });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Architecture } from "../../src/nn/architectures.ts";
+import { type Architecture, encoderShapes } from "../../src/nn/architectures.ts";
 import { ResNet, type ResNetOptions } from "../../src/nn/resnet.ts";
 import { Generator } from "../../src/torch/random.ts";
 import { counters, scope } from "../../src/torch/scope.ts";
@@ -152,5 +152,18 @@ Deno.test("ResNet: narrow ones, whose channels come last, compute within their m
     using narrow = new ResNet({ arch: "resnet18", firstConv: false, maxPool: false, width });
     narrow.to({ device: DEVICE, memoryFormat: "channels_last" });
     for (let i = 0; i < 3; i++) scope(() => narrow.forward(ones([8, 3, 56, 56])).sum().backward());
+  }
+});
+
+Deno.test("resnet: the shapes that are listed without a network are those of the network", () => {
+  for (const arch of ARCHITECTURES) {
+    for (const firstConv of [true, false]) {
+      using network = new ResNet({ arch, width: 2, firstConv, maxPool: false });
+      const names = [...network.stateDict()].filter(([name]) => !name.startsWith("fc."));
+      assert.deepEqual(
+        [...encoderShapes(arch, { width: 2, firstConv })].map(([name, { shape }]) => [name, shape]),
+        names.map(([name, { shape }]) => [name, shape]),
+      );
+    }
   }
 });

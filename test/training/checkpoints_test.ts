@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parseLightning } from "../../src/checkpoint/lightning.ts";
+import { exportEncoder } from "../../src/commands/export.ts";
 import { readCheckpoint } from "../../src/checkpoint/pytorch.ts";
 import { writeCheckpoint } from "../../src/checkpoint/pytorch_writer.ts";
 import type { Picklable } from "../../src/checkpoint/pickle.ts";
@@ -395,4 +396,20 @@ Deno.test("checkpoints: Adam's count of steps is a whole number, or the checkpoi
       new RegExp(`optimizer has done ${step} steps on encoder\\.conv1\\.weight, not a whole number$`),
     );
   }
+});
+
+Deno.test("checkpoints: a file of weights alone, of any form, starts a run that has its encoder", () => {
+  using folder = temporaryFolder();
+  const results = join(folder.path, "results"), exported = join(folder.path, "encoder.safetensors");
+  using first = new MadeRun(folder.path);
+  first.checkpoints.start();
+  first.save(10);
+  exportEncoder(join(folder.path, "last.ckpt"), "safetensors", exported);
+  using second = new MadeRun(results, { ckpt_path: exported });
+  assert.deepEqual([second.checkpoints.start(), second.mark], [0, 10]);
+  assert.deepEqual(second.checkpoints.notes, [
+    `The encoder of ${exported} is the one without a prefix`,
+    `Took the weights of ${exported} except projection and binned_prediction_model and supervised_head, ` +
+    "which start with fresh weights; the optimizer and the epochs start anew",
+  ]);
 });
