@@ -94,7 +94,8 @@ async function processFor(
 }
 
 /** Runs a command and returns the exit status. */
-async function run(invocation: Order): Promise<number> {
+async function run(asked: Order): Promise<number> {
+  const invocation = await withStoredModel(asked);
   const { launchedWorld } = await import("./src/distributed/world.ts");
   const world = launchedWorld(Deno.env), isFirst = world === null || world.rank === 0;
   if (isFirst) invocation.notes.forEach(say);
@@ -157,6 +158,13 @@ async function run(invocation: Order): Promise<number> {
       return print(inspectFile(invocation.settings.file).join("\n"));
     }
   }
+}
+
+/** The command with the networks of the checkpoint that it goes on from, if it does. */
+async function withStoredModel(asked: Order): Promise<Order> {
+  if (!("given" in asked)) return asked;
+  const { adoptModel } = await import("./src/training/adopt_model.ts");
+  return adoptModel(asked);
 }
 
 /** The outcome of a training run, in a few lines. */

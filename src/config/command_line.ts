@@ -4,8 +4,10 @@
  * @module
  */
 
+import { isDeepStrictEqual } from "node:util";
 import { Command, CommanderError, Option } from "@commander-js/extra-typings";
 import project from "../../deno.json" with { type: "json" };
+import { formatValue } from "../flag.ts";
 import { UsageError } from "../base/errors.ts";
 import { COMMAND_NAMES, type CommandName, type Flag, flagSections } from "./flags.ts";
 import { COMMANDS } from "./help.ts";
@@ -23,6 +25,7 @@ import type {
   EvalSettings,
   ExportSettings,
   InspectSettings,
+  ModelSettings,
   PreviewSettings,
   ProbeSettings,
   TrainSettings,
@@ -38,10 +41,16 @@ export interface Ordered<C extends CommandName, S> {
   readonly notes: readonly string[];
 }
 
+/** A command that goes on from a checkpoint, and so has its networks. */
+export interface FromCheckpoint<C extends CommandName, S> extends Ordered<C, S> {
+  /** The flags as they were given. */
+  readonly given: GivenFlags;
+}
+
 /** What a command line asks for: a command, or a text. */
 export type Invocation =
-  | Ordered<"train", TrainSettings>
-  | Ordered<"eval", EvalSettings>
+  | FromCheckpoint<"train", TrainSettings>
+  | FromCheckpoint<"eval", EvalSettings>
   | Ordered<"probe", ProbeSettings>
   | Ordered<"preview", PreviewSettings>
   | Ordered<"export", ExportSettings>
@@ -134,9 +143,9 @@ function resolve(command: CommandName, given: GivenFlags, words: readonly string
   const notes = () => notesOn(command, given);
   switch (command) {
     case "train":
-      return { command, settings: resolveTrain(given), notes: notes() };
+      return { command, settings: resolveTrain(given), notes: notes(), given };
     case "eval":
-      return { command, settings: resolveEval(given), notes: notes() };
+      return { command, settings: resolveEval(given), notes: notes(), given };
     case "probe":
       return { command, settings: resolveProbe(given), notes: notes() };
     case "preview":
@@ -146,6 +155,27 @@ function resolve(command: CommandName, given: GivenFlags, words: readonly string
     case "inspect":
       return { command, settings: resolveInspect(words), notes: notes() };
   }
+}
+
+/**
+ * The same command with the networks of a checkpoint.
+ *
+ * @param stored the settings of the networks, as far as the checkpoint tells them
+ * @throws {UsageError} if a flag that was given contradicts the checkpoint
+ */
+export function withModel<I extends FromCheckpoint<CommandName, TrainSettings | EvalSettings>>(
+  { command, settings, given }: I,
+  stored: Partial<ModelSettings>,
+  path: string,
+): I {
+  for (const [name, value] of Object.entries(stored) as [keyof ModelSettings, unknown][]) {
+    if (given[name] === undefined || isDeepStrictEqual(settings[name], value)) continue;
+    const [asked, found] = [settings[name], value].map(formatValue);
+    throw new UsageError(
+      `Cannot use --${name} ${asked}: ${path} has ${found}, which it takes without the flag`,
+    );
+  }
+  return resolve(command, { ...given, ...stored }, []) as Invocation & I;
 }
 
 /** Refuses a flag that was taken for the value of the one before it, and words that belong to no flag. */

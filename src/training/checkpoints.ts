@@ -234,11 +234,20 @@ export class Checkpoints implements Disposable {
   }
 }
 
-/** The names of a run's checkpoints in a folder, the newest first, and the best last. */
-function checkpointsIn(folder: string): string[] {
-  const names = [...Deno.readDirSync(folder)].map((entry) => entry.name);
+/** The names of a run's checkpoints in a folder, the newest first, and the best last; none if there is no such folder. */
+export function checkpointsIn(folder: string): string[] {
+  const names = namesIn(folder);
   const older = names.filter((name) => OLDER.test(name)).sort().reverse();
   return [...names.filter((name) => name === LAST), ...older, ...names.filter((name) => name === BEST)];
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return [...Deno.readDirSync(folder)].map((entry) => entry.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 /** Settings that may change without changing what is learnt. */

@@ -9,6 +9,7 @@ import type { Plain } from "../checkpoint/lightning.ts";
 import { guessArchitecture } from "../checkpoint/names.ts";
 import type { StoredTensor } from "../checkpoint/stored_tensor.ts";
 import { type OpenCheckpoint, openWeights } from "../checkpoint/weights.ts";
+import { model } from "../config/flags.ts";
 import type { ModelSettings } from "../config/settings.ts";
 import type { Module } from "../nn/module.ts";
 import { ResNet } from "../nn/resnet.ts";
@@ -83,13 +84,20 @@ export function loadModel(path: string, device: string, maxPool: boolean): Store
   };
 }
 
-/** What a checkpoint says of the networks' settings: names and shapes tell sizes, its own settings the max-pooling. */
+/**
+ * What a checkpoint says of the networks' settings: names and shapes where they tell them, its own settings for the rest.
+ * Those of other programs are not trusted to mean the same, except the max-pooling.
+ */
 export function storedSettings(
   { arch, width, firstConv, state }: FoundEncoder<StoredTensor>,
-  { hyperParameters }: Pick<OpenCheckpoint, "hyperParameters">,
+  { hyperParameters, stec }: Pick<OpenCheckpoint, "hyperParameters" | "stec">,
 ): Partial<ModelSettings> {
   const { hiddenMlp, featDim, manipHidden, bins } = guessArchitecture(state), { maxpool1 } = hyperParameters;
+  const own = Object.entries(stec === null ? {} : hyperParameters).filter(([name, value]) =>
+    name in model && name !== "maxpool1" && value !== null
+  );
   return {
+    ...Object.fromEntries(own),
     arch,
     width,
     first_conv: firstConv,

@@ -194,6 +194,7 @@ Deno.test("settings: the reference's evaluation", () => {
   const { processes: _7, dist_timeout: _8, cuda_graph: _9, ...shared } = rest;
   assert.deepEqual(parseCommandLine(words), {
     command: "eval",
+    given: { dataset: "cifar100", data_dir: "D", arch: "resnet18", ckpt_path: "C" },
     settings: {
       ...shared,
       dataset: "cifar100",
