@@ -47,7 +47,7 @@ export function writeAtomically(
 }
 
 /** Writes all of `bytes` at the file's position. */
-export function writeFully(file: Deno.FsFile, bytes: Uint8Array): void {
+export function writeFully(file: Pick<Deno.FsFile, "writeSync">, bytes: Uint8Array): void {
   for (let written = 0; written < bytes.length;) written += file.writeSync(bytes.subarray(written));
 }
 

@@ -6,6 +6,7 @@
 import { BLURRED, testRecipes } from "../augment/recipes.ts";
 import { MemoryBatches } from "../../src/data/batches.ts";
 import type { ImageDataset } from "../../src/data/dataset.ts";
+import { writeFully } from "../../src/files/atomic.ts";
 import { larsGroups } from "../../src/optim/param_groups.ts";
 import { Sgd } from "../../src/optim/sgd.ts";
 import { Random } from "../../src/base/random.ts";
@@ -61,4 +62,5 @@ for (let step = 0; step < STEPS; step++) {
   measured.set([tensors, bytes, generators, Deno.memoryUsage().rss], 4 * step);
   await new Promise((resolve) => setTimeout(resolve));
 }
-Deno.stdout.writeSync(new Uint8Array(measured.buffer));
+// Standard output may take a part only: it holds back what comes after the last byte that looks like a line's end.
+writeFully(Deno.stdout, new Uint8Array(measured.buffer));
