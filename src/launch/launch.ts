@@ -41,7 +41,7 @@ function isStartedByTask(): boolean {
  */
 const GRACE_MS = 25_000;
 /** How long after one of them has ended with an exit status: it has told the others why, or found out who is gone. */
-const KNOWN_GRACE_MS = 6000;
+const KNOWN_GRACE_MS = 4000;
 
 /**
  * Runs programs that work together to their end, on this process's terminal, and returns the exit status of the first
