@@ -73,7 +73,9 @@ Deno.test("a user's method: two processes learn from the batch what one learns",
 Deno.test("a user's method: the example is the program's BYOL", async () => {
   using folder = writeCifar({ train: 40, test: 4 });
   const [own, users] = ["own", "users"].map((name) => join(folder.path, name));
-  const more = { max_epochs: 1, discrimination_lambda: 1, supervised_lambda: 0, manip_lambda: 0 };
+  // BYOL has other defaults for these than a module.
+  const views = { gaussian_blur_prob: 0, solarization_prob: 0 };
+  const more = { max_epochs: 1, discrimination_lambda: 1, supervised_lambda: 0, manip_lambda: 0, ...views };
   await train(small(folder.path, own, { ...more, method: "byol", seed: 3 }), { signal });
   await train(small(folder.path, users, { ...more, method: EXAMPLE, seed: 3 }), { signal });
   const losses = (folder: string) => loggedMetrics(folder).map((line) => line["train/discrimination_loss"]);
