@@ -144,7 +144,8 @@ echo end >> "${folder}/calls"
 export function writeRepository(folder: string): void {
   const parts = [
     "src/setup",
-    "src/checkpoint",
+    "src/files",
+    "src/zip",
     "src/base/errors.ts",
     "src/base/printable.ts",
     "src/config/terminal.ts",
